@@ -1,0 +1,38 @@
+"""The package. Spark and Delta are extras: a cluster brings its own."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+setup(
+    name="etl_spark",
+    version="0.1.0",
+    description="Daily logs and relational extracts into tables people trust, with Apache Spark",
+    long_description=Path("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    package_dir={"": "src"},
+    packages=find_packages("src"),
+    package_data={"etl_spark": ["py.typed"]},
+    data_files=[("share/etl_spark/conf", [str(path) for path in sorted(Path("conf").iterdir())])],
+    install_requires=["dacite>=1.9", "findspark>=2.0"],
+    extras_require={
+        "spark": ["pyspark>=3.5,<4.1", "delta-spark>=3.3,<4.1"],
+        "generate": ["numpy>=2.0"],
+        "test": [
+            "chispa>=0.11",
+            "duckdb>=1.4",
+            "hypothesis>=6.100",
+            "import-linter>=2.5",
+            "mypy>=1.18",
+            "pandas>=2.2,<3",
+            "psutil>=7.0",
+            "pyarrow>=18",
+            "pytest>=8.4",
+            "ruff>=0.14",
+            "types-psutil",
+        ],
+    },
+    entry_points={"console_scripts": ["etl-spark=etl_spark.cli:main"]},
+)

@@ -1,0 +1,98 @@
+"""One run from configuration to record: starts Spark, runs the pipeline, and tells how it ended, in every case."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyspark
+from pyspark.sql import SparkSession
+
+from etl_spark import __version__, config, log, session
+from etl_spark.core.errors import EtlError
+from etl_spark.core.step import Pipeline
+from etl_spark.pipelines import PIPELINES
+from etl_spark.runner import Report, Request, run
+from etl_spark.stores.records import RunRecord
+
+
+def run_recorded(pipeline: Pipeline, request: Request, *, config_file: Path | None, source: str | None) -> int:
+    """Runs `pipeline`, prints the summary, and leaves the run's record, whatever happens. Returns the exit code."""
+    record = RunRecord(request.output, request.run_id)
+    log.set_up(request.run_id, record.log)
+    report = Report()
+    spark: SparkSession | None = None
+    values: dict[str, Any] = {
+        "run_id": request.run_id,
+        "pipeline": pipeline.name,
+        "version": __version__,
+        "spark_version": pyspark.__version__,
+        "start_date": request.asked.start,
+        "end_date": request.asked.end,
+        "source": source,
+        "output": request.output,
+        "sinks": request.sinks,
+        "allow_missing_days": request.allow_missing_days,
+        "refresh": request.refresh,
+        "started_at": _now(),
+        "exit_code": None,
+        "error": None,
+    }
+    started = time.monotonic()
+    try:
+        with record.alone():
+            settings = config.load(
+                pipeline.name, pipeline.settings, pipelines=PIPELINES, file=config_file, source=source
+            )
+            values["source"] = settings.settings.source
+            record.save(values, None)
+            log.LOGGER.info("starting Spark")
+            spark = session.start(pipeline.name, settings.spark, run_id=request.run_id, log=record.log)
+            record.save(values, spark)
+            run(pipeline, request, settings.settings, spark, report, log.LOGGER.info)
+        values["exit_code"] = 0
+    except EtlError as error:
+        log.LOGGER.error("%s", error)
+        values |= {"exit_code": error.exit_code, "error": str(error)}
+    except KeyboardInterrupt:
+        values |= {"exit_code": 1, "error": "interrupted"}
+    except Exception as error:  # A bug, or Spark in trouble: one line for the user, the stack trace in the log.
+        log.LOGGER.exception("unexpected failure")
+        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+        values |= {"exit_code": 1, "error": f"unexpected failure: {first_line} (see {record.log})"}
+    values |= {"ended_at": _now(), "took_seconds": round(time.monotonic() - started, 3)} | asdict(report)
+    record.save(values, spark)
+    if values["error"]:
+        print(f"etl-spark: {values['error']}", file=sys.stderr)
+    else:
+        print(summary(request, report, record.place))
+    return int(values["exit_code"])
+
+
+def summary(request: Request, report: Report, record: str) -> str:
+    """What a person wants to know of a run that is done."""
+    total = report.total
+    days = f"{report.days_found} of {report.days_asked} found, {len(report.days_read)} read in this run"
+    if report.days_missing:
+        days += f", missing: {', '.join(str(day) for day in report.days_missing)}"
+    lines = [
+        f"done: {request.asked}",
+        f"  days       {days}; {report.previous_days_found} of the {report.days_asked} days before",
+        f"  rows       {total.rows_in:,} read = {total.rows_accepted:,} accepted + {total.rows_rejected:,} rejected",
+        *(f"               {count:>12,}  {reason}" for reason, count in total.rejected.items()),
+        *(f"               {count:>12,}  {reason}, accepted" for reason, count in total.flagged.items()),
+        f"  seconds    {total.seconds_accepted:,} watched; {total.seconds_in:,} read = "
+        f"{total.seconds_accepted:,} accepted + {total.seconds_rejected:,} rejected",
+        *(f"  table      {name}: {rows:,} rows" for name, rows in report.tables.items()),
+        *(f"  results    {place}" for place in report.places),
+        f"  record     {record}",
+    ]
+    return "\n".join(lines)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,154 @@
+"""The one command line: `etl-spark JOB`, behind scripts/submit.sh and the entries in jobs/."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import secrets
+import signal
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NoReturn
+
+from etl_spark import __version__
+from etl_spark.core.dates import DateRange, parse_date
+from etl_spark.core.errors import EtlError, UsageError
+
+EXIT_CODES = """\
+exit codes:
+  0  done
+  1  failed
+  2  wrong usage or configuration
+  3  input missing or unreadable
+  4  too many rows rejected
+With 2, 3 and 4 no table has changed."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        _find_spark()
+        options = _parser().parse_args(argv)
+        return int(options.command(options))
+    except EtlError as error:
+        print(f"etl-spark: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def run_job(name: str) -> NoReturn:
+    """The entry of jobs/<name>.py: the options of `etl-spark <name>`, under spark-submit."""
+    sys.exit(main([name, *sys.argv[1:]]))
+
+
+def _find_spark() -> None:
+    """Uses the Spark of SPARK_HOME where pyspark is not installed."""
+    if importlib.util.find_spec("pyspark") is None:
+        import findspark
+
+        try:
+            findspark.init()
+        except (ValueError, IndexError, OSError):
+            raise EtlError("there is no Spark: pip install 'etl_spark[spark]', or set SPARK_HOME") from None
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (see: {self.prog} --help)")
+
+
+def _parser() -> _Parser:
+    # Imported here: without Spark there are no pipelines, and that is said in a sentence.
+    from etl_spark.pipelines import PIPELINES
+    from etl_spark.runner import SINKS
+
+    parser = _Parser(
+        prog="etl-spark",
+        description="Turns daily logs and relational extracts, over a range of days, into tables people trust.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"etl-spark {__version__}")
+    commands = parser.add_subparsers(title="jobs and commands", metavar="JOB", required=True, parser_class=_Parser)
+    for pipeline in PIPELINES.values():
+        job = commands.add_parser(
+            pipeline.name,
+            help=pipeline.doc,
+            description=f"Makes {pipeline.doc}.",
+            epilog=EXIT_CODES,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        job.set_defaults(command=_run, pipeline=pipeline)
+        _add_range(job)
+        job.add_argument("--source", metavar="URI", help="where the input is (default: as configured, the sample)")
+        job.add_argument("--output", metavar="URI", default="output", help="where the results go (default: ./output)")
+        job.add_argument(
+            "--config", metavar="FILE", type=Path, help="TOML file for this place (default: conf/local.toml)"
+        )
+        job.add_argument(
+            "--sink",
+            metavar="NAME",
+            action="append",
+            choices=SINKS,
+            help=f"export the tables as NAME, beside the lake; repeatable: {', '.join(SINKS)} (default: all of these)",
+        )
+        job.add_argument(
+            "--allow-missing-days", action="store_true", help="go on with the days that the source has, if any"
+        )
+        job.add_argument("--refresh", action="store_true", help="read again the days that have not changed")
+    generate = commands.add_parser("generate", help="input like the real one, of any size, for tests and trials")
+    subjects = generate.add_subparsers(title="of", metavar="JOB", required=True, parser_class=_Parser)
+    for pipeline in PIPELINES.values():
+        if pipeline.generator:
+            subject = subjects.add_parser(pipeline.name, help=f"input of the {pipeline.name} job")
+            subject.set_defaults(command=_generate, pipeline=pipeline)
+            _add_range(subject)
+            for size in pipeline.generator.sizes:
+                option = f"--{size.name.replace('_', '-')}"
+                subject.add_argument(
+                    option, metavar="N", type=_count, default=size.default, help=f"{size.doc} (default: {size.default:,})"
+                )
+            subject.add_argument("--seed", type=int, default=1, help="same seed, same bytes (default: 1)")
+            subject.add_argument("--output", metavar="DIR", type=Path, required=True, help="folder for the files")
+    return parser
+
+
+def _add_range(parser: _Parser) -> None:
+    for option, which in (("--start-date", "first"), ("--end-date", "last")):
+        parser.add_argument(
+            option, metavar="DATE", type=parse_date, required=True, help=f"{which} day, YYYY-MM-DD or YYYYMMDD"
+        )
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of at least 1")
+    return int(text)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from etl_spark.application import run_recorded
+    from etl_spark.runner import SINKS, Request
+
+    asked = DateRange(options.start_date, options.end_date)
+    now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    request = Request(
+        run_id=f"{options.pipeline.name}-{now}-{secrets.token_hex(3)}",
+        asked=asked,
+        output=options.output,
+        sinks=tuple(dict.fromkeys(options.sink or SINKS)),
+        allow_missing_days=options.allow_missing_days,
+        refresh=options.refresh,
+    )
+    return run_recorded(options.pipeline, request, config_file=options.config, source=options.source)
+
+
+def _generate(options: argparse.Namespace) -> int:
+    generator = options.pipeline.generator
+    sizes = {size.name: getattr(options, size.name) for size in generator.sizes}
+    asked = DateRange(options.start_date, options.end_date)
+    files = generator.function(asked, options.output, seed=options.seed, **sizes)
+    print(f"{len(files)} files, {sum(file.stat().st_size for file in files):,} bytes in {options.output}")
+    return 0

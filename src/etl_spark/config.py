@@ -1,0 +1,107 @@
+"""The configuration: conf/<pipeline>.toml for what holds everywhere, and one file for the place where a run is."""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dacite
+
+from etl_spark.core.errors import UsageError
+
+_CONF = (Path(__file__).parents[2] / "conf", Path(sys.prefix) / "share" / "etl_spark" / "conf")
+"""Where conf/ is: in a checkout, and where an installed package has it."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """`settings` is an instance of the pipeline's settings class, `spark` the session's options by name."""
+
+    settings: Any
+    spark: Mapping[str, str]
+
+
+def load(
+    pipeline: str,
+    settings: type,
+    *,
+    pipelines: Collection[str],
+    file: Path | None = None,
+    source: str | None = None,
+) -> Config:
+    """The configuration of `pipeline`: its conf file, then `file` (conf/local.toml where None), then `source`.
+
+    Tables are merged key by key, any other value is replaced. A relative source in a file is relative to that file.
+    Raises UsageError, naming file and key, for what cannot be read, is not known, or does not fit.
+    """
+    place = file or conf_file("local.toml")
+    local = _read(place)
+    strangers = sorted(set(local) - {"spark", *pipelines})
+    if strangers:
+        raise UsageError(f"{place}: nothing is known of '{strangers[0]}'")
+    sections = {name: local.get(name, {}) for name in ("spark", pipeline)}
+    for name, section in sections.items():
+        if not isinstance(section, dict):
+            raise UsageError(f"{place}: '{name}' must be a table, [{name}]")
+    values = _merge(_read(conf_file(f"{pipeline}.toml")), sections[pipeline])
+    if source:
+        values["source"] = source
+    elif isinstance(values.get("source"), str):
+        values["source"] = _resolve(values["source"], place.parent)
+    spark = {name: _spark_value(value) for name, value in sections["spark"].items()}
+    try:
+        return Config(dacite.from_dict(settings, _tuples(values), dacite.Config(strict=True)), spark)
+    except dacite.UnexpectedDataError as error:
+        raise UsageError(f"{place}: [{pipeline}] has unknown keys: {', '.join(sorted(error.keys))}") from None
+    except (dacite.DaciteError, UsageError) as error:
+        raise UsageError(f"{place}: [{pipeline}] {error}") from None
+
+
+def conf_file(name: str) -> Path:
+    """A file of the project's own conf/ folder. Raises UsageError where there is none."""
+    for folder in _CONF:
+        if (folder / name).is_file():
+            return folder / name
+    raise UsageError(f"there is no {name} in {' or '.join(str(folder) for folder in _CONF)}")
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read the configuration {file}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file} is not TOML: {error}") from None
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _tuples(value: Any) -> Any:
+    """TOML's arrays as tuples, so that a frozen object is frozen all the way down."""
+    match value:
+        case dict():
+            return {key: _tuples(item) for key, item in value.items()}
+        case list():
+            return tuple(_tuples(item) for item in value)
+        case _:
+            return value
+
+
+def _resolve(uri: str, folder: Path) -> str:
+    """A path relative to `folder`; a URI with a scheme and an absolute path are left as they are."""
+    has_scheme = ":" in uri.partition("/")[0]
+    return uri if has_scheme else str((folder.resolve() / uri).resolve())
+
+
+def _spark_value(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,156 @@
+"""Any file system that Spark reads (local, s3a, hdfs, ...), by Hadoop's own client in the session's JVM.
+
+Paths are written unescaped, as Hadoop's Path takes them; an Entry's `uri` is the same path as Spark's scans report it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from py4j.java_gateway import is_instance_of
+from py4j.protocol import Py4JJavaError
+from pyspark.sql import SparkSession
+
+from etl_spark.core.errors import InputError
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file or folder as a listing shows it."""
+
+    path: str
+    uri: str
+    name: str
+    is_folder: bool
+    size_bytes: int
+    modified_ms: int
+    checksum: str
+
+    @property
+    def is_hidden(self) -> bool:
+        """Hadoop's own rule: markers such as `_SUCCESS` and half-written files are not data."""
+        return self.name.startswith(("_", "."))
+
+
+class FileSystem:
+    """The file system that holds `root`. Raises InputError where there is none, or it refuses to answer."""
+
+    def __init__(self, spark: SparkSession, root: str) -> None:
+        self._gateway: Any = spark.sparkContext._gateway
+        self._hadoop: Any = self._gateway.jvm.org.apache.hadoop.fs
+        self._conf: Any = spark._jsc.hadoopConfiguration()
+        with _plain_errors(root):
+            self._fs: Any = self._hadoop.Path(root).getFileSystem(self._conf)
+            self.root: str = self._fs.makeQualified(self._hadoop.Path(root)).toString()
+        self.scheme: str = self._fs.getScheme()
+
+    @property
+    def is_local(self) -> bool:
+        return self.scheme == "file"
+
+    def path(self, *names: str) -> str:
+        return "/".join((self.root.rstrip("/"), *names))
+
+    def entry(self, path: str) -> Entry | None:
+        """What stands at `path`, None where nothing does."""
+        with _plain_errors(path):
+            try:
+                return self._entry(self._fs.getFileStatus(self._hadoop.Path(path)))
+            except Py4JJavaError as error:
+                if _java_class(error) == "java.io.FileNotFoundException":
+                    return None
+                raise
+
+    def entries(self, folder: str) -> list[Entry]:
+        """What stands in `folder`, by name."""
+        with _plain_errors(folder):
+            found = [self._entry(status) for status in self._fs.listStatus(self._hadoop.Path(folder))]
+        return sorted(found, key=lambda entry: entry.name)
+
+    def files(self, folder: str) -> Iterator[Entry]:
+        """Every file below `folder`, at any depth; nothing where there is no such folder."""
+        if self.entry(folder) is not None:
+            for entry in self.entries(folder):
+                if entry.is_folder:
+                    yield from self.files(entry.path)
+                else:
+                    yield entry
+
+    def remove(self, path: str) -> None:
+        """Removes a file, or a folder with all it holds; nothing there is no error."""
+        self._fs.delete(self._hadoop.Path(path), True)
+
+    def publish(self, source: str, target: str) -> None:
+        """Puts the file `source` in the place of `target` in one step: a reader finds the old file or the new one.
+
+        A rename that replaces, on a local file system and on HDFS. An object store has no rename, but an object is
+        there whole or not at all, so there the bytes are put under the target's name.
+        """
+        if self.is_local:
+            source_file, target_file = _local(source), _local(target)
+            target_file.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(source_file, target_file)
+        elif self.scheme in ("hdfs", "viewfs"):
+            self._fs.mkdirs(self._hadoop.Path(target).getParent())
+            options = self._gateway.new_array(self._hadoop.Options.Rename, 1)
+            options[0] = self._hadoop.Options.Rename.OVERWRITE
+            context = self._hadoop.FileContext.getFileContext(self._fs.getUri(), self._conf)
+            context.rename(self._hadoop.Path(source), self._hadoop.Path(target), options)
+        else:
+            paths = (self._fs, self._hadoop.Path(source), self._fs, self._hadoop.Path(target))
+            self._hadoop.FileUtil.copy(*paths, True, True, self._conf)
+
+    def write_text(self, path: str, text: str) -> None:
+        """Writes a small file, whole or not at all."""
+        draft = f"{path}.{os.getpid()}.{time.monotonic_ns()}.draft"
+        stream = self._fs.create(self._hadoop.Path(draft), True)
+        stream.write(bytearray(text, "utf-8"))
+        stream.close()
+        self.publish(draft, path)
+
+    def _entry(self, status: Any) -> Entry:
+        path = status.getPath()
+        has_etag = is_instance_of(self._gateway, status, "org.apache.hadoop.fs.EtagSource")
+        return Entry(
+            path=path.toString(),
+            uri=path.toUri().toString(),
+            name=path.getName(),
+            is_folder=status.isDirectory(),
+            size_bytes=status.getLen(),
+            modified_ms=status.getModificationTime(),
+            checksum=(status.getEtag() or "") if has_etag else "",
+        )
+
+
+def local_path(uri: str) -> Path | None:
+    """The place of a path or file: URI on this machine, told without asking Hadoop; None for any other scheme."""
+    scheme, colon, rest = uri.partition(":")
+    if not colon or "/" in scheme:
+        return Path(uri)
+    return Path("/" + rest.lstrip("/")) if scheme == "file" else None
+
+
+def _local(path: str) -> Path:
+    found = local_path(path)
+    if found is None:
+        raise ValueError(f"{path} is not on this machine")
+    return found
+
+
+def _java_class(error: Py4JJavaError) -> str:
+    return str(error.java_exception.getClass().getName())
+
+
+@contextmanager
+def _plain_errors(path: str) -> Iterator[None]:
+    try:
+        yield
+    except Py4JJavaError as error:
+        message = (error.java_exception.getMessage() or _java_class(error)).splitlines()[0]
+        raise InputError(f"cannot open {path}: {message}") from None

@@ -1,0 +1,108 @@
+"""How a pipeline is written down: sources, steps and checks, by name, in the order they run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from etl_spark.core.table import Table
+
+Part = Literal["files", "lines", "asked", "previous"]
+
+
+@dataclass(frozen=True)
+class DailyFiles:
+    """A source that has one file, or one folder of files, of text lines a day."""
+
+    name: str
+    doc: str
+
+
+@dataclass(frozen=True)
+class Input:
+    """One DataFrame that a transform is given: a part of a source or of a table.
+
+    Of a source: `files`, one row a file to read, and `lines`, one row a line of them. Of a table: the rows of the
+    `asked` range, or of the `previous` range of equal length, as far as the source has those days now.
+    """
+
+    of: str
+    part: Part
+
+
+def files(source: DailyFiles) -> Input:
+    return Input(source.name, "files")
+
+
+def lines(source: DailyFiles) -> Input:
+    return Input(source.name, "lines")
+
+
+def asked(table: Table) -> Input:
+    return Input(table.name, "asked")
+
+
+def previous(table: Table) -> Input:
+    return Input(table.name, "previous")
+
+
+@dataclass(frozen=True)
+class Step:
+    """A transform, what it is given, and the tables it makes, in the order it returns them.
+
+    `parameters` are names of plain values: of the run (`asked`, `days_found`, ...) or of the pipeline's settings; the
+    transform takes each as a keyword argument of that name.
+    """
+
+    transform: Callable[..., Any]
+    inputs: tuple[Input, ...]
+    outputs: tuple[Table, ...]
+    parameters: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Check:
+    """A query over finished tables whose rows are the failures: none means that it holds."""
+
+    query: Callable[..., Any]
+    inputs: tuple[Input, ...]
+
+
+@dataclass(frozen=True)
+class Size:
+    """A whole-number option of a generator, and what it counts."""
+
+    name: str
+    default: int
+    doc: str
+
+
+@dataclass(frozen=True)
+class Generator:
+    """Makes input like the real one: `function(asked, output, seed=..., **sizes)`; returns the files it wrote."""
+
+    function: Callable[..., Sequence[Path]]
+    sizes: tuple[Size, ...]
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A subject's data flow.
+
+    `settings` is the dataclass that its configuration must fit; `quarantine` the table of the rows it turned away.
+    """
+
+    name: str
+    doc: str
+    settings: type
+    source: DailyFiles
+    quarantine: Table
+    steps: tuple[Step, ...]
+    checks: tuple[Check, ...] = ()
+    generator: Generator | None = None
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        return tuple(table for step in self.steps for table in step.outputs)

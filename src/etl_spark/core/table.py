@@ -1,0 +1,148 @@
+"""What a table is: its columns, its grain, and which of its rows a write replaces."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+
+import pyspark.sql.functions as F
+import pyspark.sql.types as T
+from pyspark.sql import Column as SparkColumn
+from pyspark.sql import DataFrame
+
+from etl_spark.core.dates import DateRange
+from etl_spark.core.errors import SchemaError
+
+Partition = Mapping[str, date | str]
+"""The values of a table's `replaces` columns, in their order: one unit of replacement."""
+
+Scope = tuple[Partition, ...]
+"""All that one write replaces. `({},)` is the whole table, `()` is nothing."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: a Spark DDL type (`VARCHAR(n)` for text that a warehouse will hold), and what it means."""
+
+    name: str
+    type: str
+    doc: str
+    nullable: bool = False
+
+    @property
+    def length(self) -> int | None:
+        """The most characters a VARCHAR may hold, None for every other type."""
+        match = re.fullmatch(r"VARCHAR\((\d+)\)", self.type)
+        return int(match.group(1)) if match else None
+
+    @property
+    def data_type(self) -> T.DataType:
+        return T.StringType() if self.length else T.DataType.fromDDL(self.type)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table's definition. `doc` says one row per what; `grain` are its key columns.
+
+    `replaces` names the columns whose values bound a write: `("log_date",)` replaces days, `("start_date",
+    "end_date")` a range, `()` everything. They are the partition columns wherever the table is stored as files.
+    """
+
+    name: str
+    doc: str
+    columns: tuple[Column, ...]
+    grain: tuple[str, ...]
+    replaces: tuple[str, ...]
+    exported: bool = True
+
+    def __post_init__(self) -> None:
+        strangers = [name for name in self.grain + self.replaces if name not in self.column_names]
+        if strangers or not set(self.replaces) <= set(self.grain):
+            raise SchemaError(f"{self.name}: grain and replaces must be columns, and replaces within the grain")
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def schema(self) -> T.StructType:
+        return T.StructType([T.StructField(column.name, column.data_type) for column in self.columns])
+
+    def scope(self, *, pipeline: str, asked: DateRange, days: Iterable[date]) -> Scope:
+        """The part of this table that a run of `pipeline` over `asked`, working on `days`, replaces."""
+        match self.replaces:
+            case ():
+                return ({},)
+            case ("start_date", "end_date"):
+                return ({"start_date": asked.start, "end_date": asked.end},)
+            case ("pipeline", day_column):
+                return tuple({"pipeline": pipeline, day_column: day} for day in days)
+            case (day_column,):
+                return tuple({day_column: day} for day in days)
+        raise SchemaError(f"{self.name}: nothing is known of a write that replaces {self.replaces}")
+
+    def conform(self, df: DataFrame) -> DataFrame:
+        """The same rows with exactly this table's columns, in order and cast.
+
+        Raises SchemaError at once for a missing or surplus column or a type that only a guess would convert; a value
+        that does not fit (null where none may be, text too long, a number out of bounds) fails the job that reads it.
+        """
+        found, wanted = set(df.columns), set(self.column_names)
+        if found != wanted or len(df.columns) != len(found):
+            raise SchemaError(
+                f"{self.name}: missing columns {sorted(wanted - found)}, surplus columns {sorted(found - wanted)}"
+            )
+        for column in self.columns:
+            if not _converts(df.schema[column.name].dataType, column.data_type):
+                raise SchemaError(
+                    f"{self.name}.{column.name}: {df.schema[column.name].dataType.simpleString()} is not {column.type}"
+                )
+        return df.select(*(self._conformed(column) for column in self.columns))
+
+    def _conformed(self, column: Column) -> SparkColumn:
+        value = F.col(column.name).cast(column.data_type)
+        if column.length:
+            long = F.length(column.name) > column.length
+            value = F.when(long, self._refuse(column, f"is longer than {column.length} characters")).otherwise(value)
+        if not column.nullable:
+            value = F.coalesce(value, self._refuse(column, "is null"))
+        return value.alias(column.name)
+
+    def _refuse(self, column: Column, why: str) -> SparkColumn:
+        return F.raise_error(F.lit(f"{self.name}.{column.name} {why}")).cast(column.data_type)
+
+
+def condition(scope: Scope) -> str:
+    """An SQL condition that holds for the rows of `scope`.
+
+    One IN list for all partitions that differ in their last column only: a year of days is one flat condition.
+    """
+    last_values: dict[tuple[str, ...], list[str]] = {}
+    for partition in scope:
+        if not partition:
+            return "true"
+        *leading, (last, value) = partition.items()
+        alike = (*(f"{name} = {_literal(constant)}" for name, constant in leading), f"{last} IN")
+        last_values.setdefault(alike, []).append(_literal(value))
+    groups = (f"({' AND '.join(alike)} ({', '.join(values)}))" for alike, values in last_values.items())
+    return " OR ".join(groups) or "false"
+
+
+def _literal(value: date | str) -> str:
+    if isinstance(value, date):
+        return f"DATE'{value}'"
+    if not re.fullmatch(r"[\w.-]+", value):
+        raise SchemaError(f"'{value}' cannot be a partition's name")
+    return f"'{value}'"
+
+
+def _converts(found: T.DataType, wanted: T.DataType) -> bool:
+    exact = (T.IntegralType, T.DecimalType)
+    return (
+        found == wanted
+        or isinstance(found, T.NullType)
+        or (isinstance(found, exact) and isinstance(wanted, exact))
+        or (isinstance(found, T.NumericType) and isinstance(wanted, T.DoubleType))
+    )

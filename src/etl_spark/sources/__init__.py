@@ -1,0 +1,1 @@
+"""What is there, and how it is read."""

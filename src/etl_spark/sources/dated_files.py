@@ -1,0 +1,106 @@
+"""Daily text files: which files a day has, and their lines. One row per file, and one row per line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+
+import pyspark.sql.functions as F
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+
+from etl_spark.core.days import SourceFile
+from etl_spark.core.errors import InputError
+from etl_spark.core.filesystem import Entry, FileSystem
+
+_FILE_SCHEMA = "date DATE, file STRING, uri STRING, size_bytes BIGINT, modified_at TIMESTAMP, checksum STRING"
+
+
+def find_files(fs: FileSystem, layout: str, days: Iterable[date]) -> tuple[SourceFile, ...]:
+    """The files of each day. `layout` is a strftime pattern below the source's root, of a file or of a folder.
+
+    At a day's name may stand a file, the same name with `.gz`, or a folder of files. Names are made from the days,
+    never found by a pattern, so that a missing day is seen. Raises InputError where the root is missing, where a day
+    stands there both plain and compressed, and for a `.gz` of no bytes, which no gzip ever wrote.
+    """
+    if fs.entry(fs.root) is None:
+        raise InputError(f"there is no source at {fs.root}")
+    return tuple(file for day in days for file in _day_files(fs, layout, day))
+
+
+def _day_files(fs: FileSystem, layout: str, day: date) -> Iterator[SourceFile]:
+    place = fs.path(day.strftime(layout).strip("/"))
+    found = [entry for entry in (fs.entry(place), fs.entry(place + ".gz")) if entry]
+    if len(found) > 1:
+        raise InputError(f"{day} stands at the source twice, keep one: {found[0].path} and {found[1].path}")
+    for entry in found:
+        inside = fs.files(entry.path) if entry.is_folder else (entry,)
+        for file in inside:
+            if not file.is_hidden:
+                yield _source_file(fs, day, file)
+
+
+def _source_file(fs: FileSystem, day: date, entry: Entry) -> SourceFile:
+    if entry.name.endswith(".gz") and entry.size_bytes == 0:
+        raise InputError(f"{entry.path} is not a gzip file: it has no bytes (an empty day is a gzip of nothing)")
+    return SourceFile(
+        day=day,
+        name=entry.path.removeprefix(fs.path("")),
+        path=entry.path,
+        uri=entry.uri,
+        size_bytes=entry.size_bytes,
+        modified_ms=entry.modified_ms,
+        checksum=entry.checksum,
+    )
+
+
+def read_lines(spark: SparkSession, files: Sequence[SourceFile]) -> DataFrame:
+    r"""The lines of `files`: date, file, line. One row a line, as it stands between two `\n`, whatever its bytes.
+
+    Hadoop's reader drops a UTF-8 byte order mark at the very start of a plain file.
+    """
+    if not files:
+        return spark.createDataFrame([], "date DATE, file STRING, line STRING")
+    lines = (
+        # Without lineSep a bare \r ends a line too. Paths are exact: a '[' or ':' in a folder's name is no pattern.
+        spark.read.option("lineSep", "\n")
+        .option("__globPaths__", "false")
+        .text([file.path for file in files])
+        .select(F.col("value").alias("line"), F.input_file_name().alias("uri"))
+    )
+    names = F.broadcast(read_files(spark, files).select("date", "file", "uri"))
+    # A left join: a line whose file is not known by its uri must fail the run (date is a key), not vanish.
+    return lines.join(names, on="uri", how="left").select("date", "file", "line")
+
+
+def read_files(spark: SparkSession, files: Sequence[SourceFile]) -> DataFrame:
+    """One row per file: date, file (its name below the root), uri, size_bytes, modified_at (UTC), checksum."""
+    rows = [
+        (
+            file.day,
+            file.name,
+            file.uri,
+            file.size_bytes,
+            datetime.fromtimestamp(file.modified_ms // 1000, UTC).replace(microsecond=file.modified_ms % 1000 * 1000),
+            file.checksum or None,
+        )
+        for file in files
+    ]
+    return spark.createDataFrame(rows, _FILE_SCHEMA)
+
+
+@contextmanager
+def readable(files: Sequence[SourceFile]) -> Iterator[None]:
+    """Turns Spark's failure to read one of `files` (a truncated gzip, a lost file) into an InputError that names it."""
+    try:
+        yield
+    except (Py4JJavaError, PySparkException) as error:
+        broken = [file for file in files if f"while reading file {file.uri}." in str(error)]
+        if not broken:
+            raise
+        cause = re.search(r"Caused by: java\.(?:io|util\.zip)\.\w+: (.+)", str(error))
+        why = f" ({cause.group(1)})" if cause else ""
+        raise InputError(f"cannot read {broken[0].path} to its end, it is truncated or damaged{why}") from error

@@ -1,0 +1,75 @@
+"""Exports: folders of Parquet or CSV that any reader opens as one table, under `<output>/parquet` and `<output>/csv`.
+
+Each partition is one folder, named column=value as Hive does, with one file of one name in it: a new version takes the
+old one's place in one step. The partition columns stand in the folder's name only.
+"""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame
+
+from etl_spark.core.filesystem import FileSystem
+from etl_spark.core.table import Partition, Scope, Table
+
+FORMATS = ("parquet", "csv")
+
+CSV_OPTIONS = {
+    "header": "true",
+    # A quote within a value is doubled, as every other reader expects, and \ is a character like any other.
+    "escape": '"',
+    "ignoreLeadingWhiteSpace": "false",
+    "ignoreTrailingWhiteSpace": "false",
+    # NULL is an empty field. Text is never empty in a published table, so neither can be taken for the other.
+    "nullValue": "",
+    "timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX",
+}
+
+
+STAGING = "_staging"
+
+
+class Exports:
+    """A store of one of FORMATS. `run_id` names the folder in which a run prepares its files."""
+
+    def __init__(self, output: FileSystem, file_format: str, run_id: str) -> None:
+        self._output = output
+        self._format = file_format
+        self._staging = output.path(STAGING, run_id, file_format)
+
+    def path(self, table: Table) -> str:
+        return self._output.path(self._format, table.name)
+
+    def write(self, df: DataFrame, table: Table, scope: Scope) -> None:
+        """Replaces each partition of `scope` by its rows of `df`; a partition without a row has no file."""
+        staging = f"{self._staging}/{table.name}"
+        rows = df.repartition(*table.replaces) if table.replaces else df.coalesce(1)
+        options = CSV_OPTIONS if self._format == "csv" else {}
+        (
+            rows.sortWithinPartitions(*table.grain)
+            .write.partitionBy(*table.replaces)
+            .options(**options)
+            .format(self._format)
+            .save(staging)
+        )
+        for partition in scope:
+            folder = _folder(partition)
+            self._publish(f"{staging}{folder}", f"{self.path(table)}{folder}")
+        self._output.remove(staging)
+
+    def _publish(self, staged: str, folder: str) -> None:
+        match [file for file in self._output.files(staged) if not file.is_hidden]:
+            case [file]:
+                self._output.publish(file.path, f"{folder}/data.{self._format}")
+            case []:
+                self._output.remove(folder)
+            case files:
+                raise AssertionError(f"{len(files)} files were written for {folder}, where one was asked for")
+
+
+def _folder(partition: Partition) -> str:
+    return "".join(f"/{name}={value}" for name, value in partition.items())
+
+
+def sweep_staging(output: FileSystem) -> None:
+    """Removes what runs that died left behind. Only one run at a time may write to an output."""
+    output.remove(output.path(STAGING))

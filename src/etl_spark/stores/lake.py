@@ -1,0 +1,78 @@
+"""The lake: one Delta table per table, under `<output>/lake`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+
+from etl_spark.core.errors import EtlError, SchemaError
+from etl_spark.core.filesystem import FileSystem
+from etl_spark.core.table import Scope, Table, condition
+
+
+class Lake:
+    """A store: every write is one Delta commit, so a reader sees a table before it or after it."""
+
+    def __init__(self, spark: SparkSession, output: FileSystem) -> None:
+        self._spark = spark
+        self._output = output
+
+    def path(self, table: Table) -> str:
+        return self._output.path("lake", table.name)
+
+    def read(self, table: Table, scope: Scope) -> DataFrame:
+        """The rows of `scope`; none where the table was never written.
+
+        Raises SchemaError where the stored table has other columns than this version's.
+        """
+        if not self._exists(table):
+            return self._spark.createDataFrame([], table.schema)
+        stored = self._spark.read.format("delta").load(self.path(table))
+        columns = {(field.name, field.dataType) for field in stored.schema}
+        differences = columns ^ {(field.name, field.dataType) for field in table.schema}
+        if differences:
+            names = ", ".join(sorted({name for name, _ in differences}))
+            raise SchemaError(
+                f"{self.path(table)} was made by another version, it differs in {names}: move it away and run again"
+            )
+        return stored.select(*table.column_names).where(condition(scope))
+
+    def write(self, df: DataFrame, table: Table, scope: Scope) -> None:
+        """Replaces the rows of `scope` by `df`. A row of `df` outside of `scope` fails the write."""
+        if not scope:
+            return
+        rows = df.repartition(*table.replaces) if table.replaces else df.coalesce(1)
+        with _plain_conflicts(table):
+            (
+                rows.sortWithinPartitions(*table.grain)
+                .write.format("delta")
+                .mode("overwrite")
+                .partitionBy(*table.replaces)
+                .option("replaceWhere", condition(scope))
+                .save(self.path(table))
+            )
+
+    def clear(self, table: Table, scope: Scope) -> None:
+        """Removes the rows of `scope`."""
+        if scope and self._exists(table):
+            with _plain_conflicts(table):
+                self._spark.sql(f"DELETE FROM delta.`{self.path(table).replace('`', '``')}` WHERE {condition(scope)}")
+
+    def _exists(self, table: Table) -> bool:
+        # A first write that died leaves files, and perhaps a log without a commit: no table yet.
+        log = f"{self.path(table)}/_delta_log"
+        return any(entry.name.endswith(".json") and not entry.is_hidden for entry in self._output.files(log))
+
+
+@contextmanager
+def _plain_conflicts(table: Table) -> Iterator[None]:
+    try:
+        yield
+    except (PySparkException, Py4JJavaError) as error:
+        if "DELTA_CONCURRENT" in str(error):
+            raise EtlError(f"another run changed {table.name} at the same time: run again") from error
+        raise

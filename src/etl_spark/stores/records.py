@@ -1,0 +1,66 @@
+"""_runs: one JSON file per run, `<output>/_runs/<run_id>.json`, and beside it the run's log where the output is local."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from etl_spark.core.errors import EtlError, UsageError
+from etl_spark.core.filesystem import FileSystem, local_path
+
+
+class RunRecord:
+    """The record of one run. A local one stands from the run's first moment; one elsewhere once Spark is there.
+
+    Raises UsageError where the output cannot be made.
+    """
+
+    def __init__(self, output: str, run_id: str) -> None:
+        self._output = output
+        self._run_id = run_id
+        self._folder = local_path(output)
+        if self._folder is None:
+            self.log = Path(tempfile.mkdtemp(prefix="etl_spark-")) / f"{run_id}.log"
+            self.place = f"{output.rstrip('/')}/_runs/{run_id}.json"
+        else:
+            runs = self._folder / "_runs"
+            try:
+                runs.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise UsageError(f"cannot write to {output}: {error.strerror}") from None
+            self.log = runs / f"{run_id}.log"
+            self.place = str(runs / f"{run_id}.json")
+
+    def save(self, values: Mapping[str, Any], spark: SparkSession | None) -> None:
+        """Puts `values` in the place of what the record held."""
+        text = json.dumps(values, indent=2, default=str, ensure_ascii=False) + "\n"
+        if self._folder is not None:
+            draft = Path(f"{self.place}.draft")
+            draft.write_text(text, encoding="utf-8")
+            os.replace(draft, self.place)
+        elif spark is not None:
+            FileSystem(spark, self._output).write_text(self.place, text)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Holds the output for this run. A local one is locked, until the process ends in whatever way.
+
+        Raises EtlError where another run holds it. On S3 and HDFS it is for the scheduler to run one at a time.
+        """
+        if self._folder is None:
+            yield
+            return
+        with (self._folder / "_runs" / ".lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise EtlError(f"another run is writing to {self._output}: wait for it to end") from None
+            yield
