@@ -16,7 +16,7 @@ from etl_spark import __version__, config, log, session
 from etl_spark.core.errors import EtlError
 from etl_spark.core.step import Pipeline
 from etl_spark.pipelines import PIPELINES
-from etl_spark.runner import Report, Request, run
+from etl_spark.runner import Report, Request, Run
 from etl_spark.stores.records import RunRecord
 
 
@@ -53,7 +53,9 @@ def run_recorded(pipeline: Pipeline, request: Request, *, config_file: Path | No
             log.LOGGER.info("starting Spark")
             spark = session.start(pipeline.name, settings.spark, run_id=request.run_id, log=record.log)
             record.save(values, spark)
-            run(pipeline, request, settings.settings, spark, report, log.LOGGER.info)
+            one = Run(pipeline, request, settings.settings, spark, say=log.LOGGER.info)
+            report = one.report
+            one.go()
         values["exit_code"] = 0
     except EtlError as error:
         log.LOGGER.error("%s", error)
@@ -87,7 +89,6 @@ def summary(request: Request, report: Report, record: str) -> str:
         *(f"               {count:>12,}  {reason}, accepted" for reason, count in total.flagged.items()),
         f"  seconds    {total.seconds_accepted:,} watched; {total.seconds_in:,} read = "
         f"{total.seconds_accepted:,} accepted + {total.seconds_rejected:,} rejected",
-        *(f"  table      {name}: {rows:,} rows" for name, rows in report.tables.items()),
         *(f"  results    {place}" for place in report.places),
         f"  record     {record}",
     ]

@@ -108,7 +108,11 @@ def _parser() -> _Parser:
             for size in pipeline.generator.sizes:
                 option = f"--{size.name.replace('_', '-')}"
                 subject.add_argument(
-                    option, metavar="N", type=_count, default=size.default, help=f"{size.doc} (default: {size.default:,})"
+                    option,
+                    metavar="N",
+                    type=_count,
+                    default=size.default,
+                    help=f"{size.doc} (default: {size.default:,})",
                 )
             subject.add_argument("--seed", type=int, default=1, help="same seed, same bytes (default: 1)")
             subject.add_argument("--output", metavar="DIR", type=Path, required=True, help="folder for the files")

@@ -41,6 +41,9 @@ def set_up(run_id: str, file: Path) -> None:
     for handler in LOGGER.handlers[:]:
         LOGGER.removeHandler(handler)
         handler.close()
+    # pyspark 4 prints every failed query with its stack trace: it is logged where it is caught, if it is a bug.
+    for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
+        logging.getLogger(name).disabled = True
     LOGGER.setLevel(logging.INFO)
     LOGGER.propagate = False
     LOGGER.addHandler(terminal)

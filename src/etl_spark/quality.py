@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
 import pyspark.sql.functions as F
-from pyspark.sql import Column, Row
+from pyspark.sql import Column, DataFrame
 
-from etl_spark.core.audit import ALL
+from etl_spark.core.audit import ALL, AuditRow
+from etl_spark.core.errors import ReconciliationError
+
+EXAMPLE_BYTES = 200
+"""How much of a rejected line is shown."""
 
 
 @dataclass(frozen=True)
@@ -42,43 +47,67 @@ class Tally:
     def rejected_share(self) -> float:
         return self.rows_rejected / self.rows_in if self.rows_in else 0.0
 
-    @property
-    def reconciles(self) -> bool:
-        return (
-            self.rows_in == self.rows_accepted + self.rows_rejected
-            and self.seconds_in == self.seconds_accepted + self.seconds_rejected
-            and self.rows_rejected == sum(self.rejected.values())
-        )
 
-
-def tally(audit: Iterable[Row]) -> Tally:
-    """The sum over rows of load_audit, of any days and files."""
-    whole: list[Row] = []
-    rejected: dict[str, int] = {}
-    flagged: dict[str, int] = {}
-    for row in audit:
-        if row.reason == ALL:
-            whole.append(row)
-        elif row.rows_flagged:
-            flagged[row.reason] = flagged.get(row.reason, 0) + row.rows_flagged
-        else:
-            rejected[row.reason] = rejected.get(row.reason, 0) + row.rows_rejected
-    return Tally(
-        rows_in=sum(row.rows_in for row in whole),
-        rows_accepted=sum(row.rows_accepted for row in whole),
+def tally(audit: Iterable[AuditRow]) -> Tally:
+    """What `audit`, of any days and files, adds up to. Raises ReconciliationError where it does not add up."""
+    rows = list(audit)
+    whole = [row for row in rows if row.reason == ALL]
+    parts = [row for row in rows if row.reason != ALL]
+    total = Tally(
+        rows_in=sum(row.rows_in or 0 for row in whole),
+        rows_accepted=sum(row.rows_accepted or 0 for row in whole),
         rows_rejected=sum(row.rows_rejected for row in whole),
-        seconds_in=int(sum(row.seconds_in for row in whole)),
-        seconds_accepted=int(sum(row.seconds_accepted for row in whole)),
+        seconds_in=int(sum(row.seconds_in or 0 for row in whole)),
+        seconds_accepted=int(sum(row.seconds_accepted or 0 for row in whole)),
         seconds_rejected=int(sum(row.seconds_rejected for row in whole)),
-        rejected=dict(sorted(rejected.items())),
-        flagged=dict(sorted(flagged.items())),
+        rejected=_by_reason((row.reason, row.rows_rejected) for row in parts),
+        flagged=_by_reason((row.reason, row.rows_flagged) for row in parts),
     )
+    if (
+        total.rows_in != total.rows_accepted + total.rows_rejected
+        or total.seconds_in != total.seconds_accepted + total.seconds_rejected
+        or total.rows_rejected != sum(total.rejected.values())
+    ):
+        raise ReconciliationError(f"rows or seconds do not add up: {total}")
+    return total
 
 
-def days_over_limit(audit: Iterable[Row], max_rejected_share: float) -> dict[date, Tally]:
+def _by_reason(counts: Iterable[tuple[str, int]]) -> dict[str, int]:
+    sums: Counter[str] = Counter()
+    for reason, count in counts:
+        sums[reason] += count
+    return {reason: count for reason, count in sorted(sums.items()) if count}
+
+
+def days_over_limit(audit: Iterable[AuditRow], max_rejected_share: float) -> dict[date, Tally]:
     """The days of which a larger share of the rows was rejected than may be."""
-    by_day: dict[date, list[Row]] = {}
+    by_day: dict[date, list[AuditRow]] = {}
     for row in audit:
         by_day.setdefault(row.date, []).append(row)
     tallies = {day: tally(rows) for day, rows in sorted(by_day.items())}
     return {day: one for day, one in tallies.items() if one.rejected_share > max_rejected_share}
+
+
+def too_many_rejected(days: Mapping[date, Tally], limit: float, rejected: DataFrame) -> str:
+    """What to tell of `days`: the reasons found in `rejected` (reason, line, line_count), with an example of each."""
+    shortest_first = F.struct(F.octet_length("line"), "line")
+    reasons = (
+        rejected.groupBy("reason")
+        .agg(
+            F.sum("line_count").alias("rows"),
+            F.min_by(F.substring("line", 1, EXAMPLE_BYTES), shortest_first).alias("line"),
+        )
+        .orderBy(F.desc("rows"), "reason")
+        .collect()
+    )
+    shares = (f"{day} {one.rows_rejected} of {one.rows_in} ({one.rejected_share:.1%})" for day, one in days.items())
+    return "\n".join(
+        (
+            f"more than {limit:.1%} of the rows were rejected, no table was changed: {', '.join(shares)}",
+            *(f"  {row.rows} x {row.reason}, such as: {_printable(row.line)}" for row in reasons),
+        )
+    )
+
+
+def _printable(line: bytes) -> str:
+    return repr(line.decode("utf-8", "backslashreplace"))[1:-1] + ("..." if len(line) == EXAMPLE_BYTES else "")

@@ -1,6 +1,6 @@
-"""Runs any pipeline: plan the days, then read -> transform -> conform -> check -> write, table by table.
+"""Runs any pipeline: plan the days, then read -> transform -> conform -> judge -> write -> check.
 
-Nothing is written before every day that must be read was read to its end and judged good enough. load_audit is written
+Nothing is written before every day that must be read was read to its end and found good enough. load_audit is written
 last: its rows mark days as done, and are taken away before anything of those days is replaced.
 """
 
@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import date
-from typing import Any
 
 import pyspark.sql.functions as F
-from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
-from etl_spark.core.audit import ALL, LOAD_AUDIT, with_run
+from etl_spark.core.audit import LOAD_AUDIT, Reading, from_table, to_table
 from etl_spark.core.dates import DateRange
 from etl_spark.core.days import DayPlan, Fingerprint, SourceFile, plan_days
 from etl_spark.core.errors import InputError, QualityError, ReconciliationError, UsageError
@@ -24,7 +24,7 @@ from etl_spark.core.filesystem import FileSystem
 from etl_spark.core.settings import DailySettings
 from etl_spark.core.step import Input, Pipeline, Step
 from etl_spark.core.table import Scope, Table
-from etl_spark.quality import Tally, days_over_limit, tally
+from etl_spark.quality import Tally, days_over_limit, tally, too_many_rejected
 from etl_spark.sources.dated_files import find_files, read_files, read_lines, readable
 from etl_spark.stores.files import FORMATS, Exports, sweep_staging
 from etl_spark.stores.lake import Lake
@@ -47,215 +47,185 @@ class Request:
 
 @dataclass
 class Report:
-    """What a run did so far; a run that fails leaves it half-filled. Rows and seconds are those of the asked range."""
+    """What a run did so far; one that fails leaves it half-filled. `total` is of the days found in the asked range."""
 
     days_asked: int = 0
     days_found: int = 0
-    days_read: tuple[date, ...] = ()
     days_missing: tuple[date, ...] = ()
+    days_read: tuple[date, ...] = ()
     previous_days_found: int = 0
     total: Tally = field(default_factory=Tally)
-    tables: dict[str, int] = field(default_factory=dict)
-    """Rows of each table within the run's scope."""
     places: tuple[str, ...] = ()
     times: dict[str, float] = field(default_factory=dict)
-    """Seconds by table written."""
+    """Seconds each part took."""
 
 
-def run(
-    pipeline: Pipeline,
-    request: Request,
-    settings: DailySettings,
-    spark: SparkSession,
-    report: Report,
-    say: Callable[[str], None],
-) -> None:
-    """Runs `pipeline` as `request` asks, filling `report`, and says how far it is. Raises EtlError."""
-    one = _Run(pipeline, request, settings, spark, report, say)
-    try:
-        for step in pipeline.steps:
-            one.read_days(step) if LOAD_AUDIT in step.outputs else one.build(step)
-        one.check()
-        one.finish()
-    finally:
-        spark.catalog.clearCache()
+class Run:
+    """One run of a pipeline. `report` is filled on the way; `say` is told how far it is."""
 
-
-class _Run:
     def __init__(
         self,
         pipeline: Pipeline,
         request: Request,
         settings: DailySettings,
         spark: SparkSession,
-        report: Report,
+        *,
         say: Callable[[str], None],
     ) -> None:
-        self.pipeline, self.request, self.settings, self.spark = pipeline, request, settings, spark
-        self.report, self.say = report, say
+        self.pipeline, self.request, self.settings, self.spark, self.say = pipeline, request, settings, spark, say
+        self.report = Report()
         self.tables = {table.name: table for table in pipeline.tables}
-        strangers = sorted(set(settings.export_also) - set(self.tables))
-        if strangers:
-            raise UsageError(f"export_also: {pipeline.name} has no table {', '.join(strangers)}")
         self.source = FileSystem(spark, settings.source)
         self.output = FileSystem(spark, request.output)
-        sweep_staging(self.output)
         self.lake = Lake(spark, self.output)
         self.exports = [Exports(self.output, sink, request.run_id) for sink in request.sinks]
-        self.plan, known = self.plan_days()
-        self.audit = self.lake.read(LOAD_AUDIT, self.scope(LOAD_AUDIT, known))
-        report.places = (self.output.path("lake"), *(self.output.path(sink) for sink in request.sinks))
 
-    def plan_days(self) -> tuple[DayPlan, tuple[date, ...]]:
-        """What to do with each day, and the days that need not be read. Raises InputError for missing days."""
-        asked, source, rules = self.request.asked, self.source.root, self.settings.rules_version
-        days = (*asked.previous().days, *asked.days)
+    def go(self) -> None:
+        """Runs to the end. Raises EtlError for what a user can do something about."""
+        strangers = sorted(set(self.settings.export_also) - set(self.tables))
+        if strangers:
+            raise UsageError(f"export_also: {self.pipeline.name} has no table {', '.join(strangers)}")
+        sweep_staging(self.output)
+        self.plan = self._plan_days()
+        try:
+            for step in self.pipeline.steps:
+                if LOAD_AUDIT in step.outputs:
+                    self._read_days(step)
+                else:
+                    self._build(step)
+            self._check()
+            self._export(table for table in self.pipeline.tables if table is not LOAD_AUDIT)
+            self._mark_days_done()
+        finally:
+            self.spark.catalog.clearCache()
+        self.report.places = (self.output.path("lake"), *(self.output.path(sink) for sink in self.request.sinks))
+
+    def _plan_days(self) -> DayPlan:
+        asked, source = self.request.asked, self.source.root
+        stored = self.lake.read(LOAD_AUDIT, self._scope(LOAD_AUDIT, (*asked.previous().days, *asked.days)))
+        self.known_audit = from_table(stored)
+        accounted: dict[date, set[Fingerprint]] = {}
+        for row in self.known_audit:
+            accounted.setdefault(row.date, set()).add(row.fingerprint)
         plan = plan_days(
-            asked, self.find_files(), self.accounted(days), source=source, rules=rules, refresh=self.request.refresh
+            asked,
+            self._find_files(),
+            accounted,
+            source=source,
+            rules=self.settings.rules_version,
+            refresh=self.request.refresh,
         )
-        if plan.missing and not (self.request.allow_missing_days and plan.found):
-            missing = ", ".join(str(day) for day in plan.missing)
-            raise InputError(f"{len(plan.missing)} of {len(asked)} days have no file at {source}: {missing}")
-        known = tuple(day for day in plan.files if day not in plan.to_read)
         self.report.days_asked, self.report.days_found = len(asked), len(plan.found)
         self.report.days_read, self.report.days_missing = plan.to_read, plan.missing
         self.report.previous_days_found = len(plan.previous_found)
+        if plan.missing and not (self.request.allow_missing_days and plan.found):
+            missing = ", ".join(str(day) for day in plan.missing)
+            raise InputError(f"{len(plan.missing)} of {len(asked)} days have no file at {source}: {missing}")
         self.say(
-            f"{len(plan.found)} of {len(asked)} days found, and {len(plan.previous_found)} before them: "
-            f"{len(plan.to_read)} to read, {len(known)} known"
+            f"{len(plan.found)} of {len(asked)} days found, and {len(plan.previous_found)} of as many before: "
+            f"{len(plan.to_read)} to read, {len(plan.known)} known"
         )
-        return plan, known
+        return plan
 
-    def find_files(self) -> tuple[SourceFile, ...]:
+    def _find_files(self) -> tuple[SourceFile, ...]:
         asked = self.request.asked
         return find_files(self.source, self.settings.layout, (*asked.previous().days, *asked.days))
 
-    def accounted(self, days: tuple[date, ...]) -> dict[date, frozenset[Fingerprint]]:
-        """The files that load_audit holds, by day."""
-        by_day: dict[date, set[Fingerprint]] = {}
-        audit = self.lake.read(LOAD_AUDIT, self.scope(LOAD_AUDIT, days)).where(F.col("reason") == ALL)
-        for row in audit.withColumn("modified_ms", F.unix_millis("modified_at")).collect():
-            file = Fingerprint(
-                row.source_uri, row.file, row.size_bytes, row.modified_ms, row.checksum or "", row.rules_version
-            )
-            by_day.setdefault(row.date, set()).add(file)
-        return {day: frozenset(files) for day, files in by_day.items()}
-
-    def read_days(self, step: Step) -> None:
+    def _read_days(self, step: Step) -> None:
         """The step that reads the source: judges all there is to read, then replaces the days it is of."""
-        frames = self.transform(step)
-        audit = with_run(
-            frames.pop(LOAD_AUDIT),
+        frames = self._transform(step)
+        reading = Reading(
             pipeline=self.pipeline.name,
             source_table=self.pipeline.source.name,
             source_uri=self.source.root,
             rules_version=self.settings.rules_version,
             run_id=self.request.run_id,
         )
-        self.new_audit = LOAD_AUDIT.conform(audit)
-        with self.timed("reading"), readable(self.plan.files_to_read):
-            rows = self.audit.collect() + self.new_audit.collect()
-        self.judge(rows, frames[self.pipeline.quarantine])
-        self.audit = self.audit.unionByName(self.new_audit)
-        self.lake.clear(LOAD_AUDIT, self.scope(LOAD_AUDIT, self.plan.to_replace))
+        with self._timed("reading"), readable(self.plan.files_to_read):
+            self.new_audit = reading.audit(self.plan.files_to_read, frames.pop(LOAD_AUDIT))
+        self.audit = [row for row in self.known_audit if row.date in self.plan.known] + self.new_audit
+        self._judge(frames[self.pipeline.quarantine])
+        self.lake.clear(LOAD_AUDIT, self._scope(LOAD_AUDIT, self.plan.to_replace))
         for table, df in frames.items():
-            self.write(df, table, self.scope(table, self.plan.to_replace))
+            self._write(df, table, self.plan.to_replace)
 
-    def build(self, step: Step) -> None:
-        """Any other step: replaces what the asked range has of its tables."""
-        for table, df in self.transform(step).items():
-            self.write(df, table, self.scope(table, self.request.asked.days))
-
-    def check(self) -> None:
-        """Raises ReconciliationError where a check of the pipeline finds a row."""
-        for check in self.pipeline.checks:
-            with self.timed(check.query.__name__):
-                failures = check.query(*(self.read(one) for one in check.inputs)).limit(5).collect()
-            if failures:
-                raise ReconciliationError(
-                    f"{check.query.__name__} does not hold, run again with --refresh: "
-                    + "; ".join(", ".join(f"{name} {value}" for name, value in row.asDict().items()) for row in failures)
-                )
-
-    def finish(self) -> None:
-        """Marks the days that were read as done."""
-        self.write(self.new_audit, LOAD_AUDIT, self.scope(LOAD_AUDIT, self.plan.to_replace))
-
-    def judge(self, audit: list[Row], quarantine: DataFrame) -> None:
-        """Counts what was read. Raises QualityError, InputError or ReconciliationError before anything is written."""
-        asked = set(self.request.asked.days)
-        self.report.total = tally(row for row in audit if row.date in asked)
-        if not tally(audit).reconciles:
-            raise ReconciliationError(f"rows or seconds do not add up: {tally(audit)}")
-        too_bad = days_over_limit(audit, self.settings.max_rejected_share)
-        if too_bad:
-            raise QualityError(self.explain(too_bad, quarantine))
-        if set(self.find_files()) != {file for files in self.plan.files.values() for file in files}:
+    def _judge(self, quarantine: DataFrame) -> None:
+        """Counts what was read; whatever is wrong with it is raised here, before anything is written."""
+        self.report.total = tally(row for row in self.audit if row.date in self.plan.found)
+        limit = self.settings.max_rejected_share
+        bad_days = days_over_limit(self.audit, limit)
+        if bad_days:
+            table = self.pipeline.quarantine
+            known = self.lake.read(table, self._scope(table, bad_days.keys() - set(self.plan.to_read)))
+            rejected = known.unionByName(table.conform(quarantine)).where(F.col(table.replaces[0]).isin(*bad_days))
+            raise QualityError(too_many_rejected(bad_days, limit, rejected))
+        if set(self._find_files()) != {file for files in self.plan.files.values() for file in files}:
             raise InputError(f"files at {self.source.root} changed while they were read: run again")
 
-    def explain(self, too_bad: dict[date, Tally], quarantine: DataFrame) -> str:
-        """The reasons for which the days' rows were rejected, with an example each, in lines of text."""
-        table = self.pipeline.quarantine
-        known = self.lake.read(table, self.scope(table, tuple(set(too_bad) - set(self.plan.to_read))))
-        examples = (
-            known.unionByName(table.conform(quarantine))
-            .where(F.col(table.replaces[0]).isin(*too_bad))
-            .groupBy("reason")
-            .agg(F.sum("line_count").alias("rows"), F.min_by("line", F.struct(F.octet_length("line"), "line")).alias("line"))
-            .orderBy(F.desc("rows"), "reason")
-        )
-        limit = f"{self.settings.max_rejected_share:.1%}"
-        days = (f"{day} {one.rows_rejected} of {one.rows_in} rows ({one.rejected_share:.1%})" for day, one in too_bad.items())
-        reasons = (f"  {row.reason}: {row.rows} rows, such as {_shown(row.line)}" for row in examples.collect())
-        return "\n".join((f"more than {limit} of the rows were rejected, no table was changed: {', '.join(days)}", *reasons))
+    def _build(self, step: Step) -> None:
+        """Any other step: replaces what its tables hold of the asked range."""
+        for table, df in self._transform(step).items():
+            self._write(df, table, self.request.asked.days)
 
-    def transform(self, step: Step) -> dict[Table, DataFrame]:
+    def _check(self) -> None:
+        for check in self.pipeline.checks:
+            name = check.query.__name__
+            with self._timed(name):
+                failures = check.query(*(self._read(one) for one in check.inputs)).limit(5).collect()
+            if failures:
+                rows = "; ".join(", ".join(f"{key} {value}" for key, value in row.asDict().items()) for row in failures)
+                raise ReconciliationError(f"{name} does not hold, run again with --refresh: {rows}")
+
+    def _export(self, tables: Iterable[Table]) -> None:
+        """What the lake has of the asked range, into every sink. Tables at once: a small one leaves the cores idle."""
+        wanted = [table for table in tables if table.exported or table.name in self.settings.export_also]
+        with self._timed(f"exporting {', '.join(table.name for table in wanted)}"), ThreadPoolExecutor(4) as pool:
+            list(pool.map(self._export_table, wanted))
+
+    def _export_table(self, table: Table) -> None:
+        asked = self._scope(table, self.request.asked.days)
+        for export in self.exports:
+            export.write(self.lake.read(table, asked), table, asked)
+
+    def _mark_days_done(self) -> None:
+        self._write(to_table(self.spark, self.new_audit), LOAD_AUDIT, self.plan.to_replace)
+        self._export([LOAD_AUDIT])
+
+    def _transform(self, step: Step) -> dict[Table, DataFrame]:
         values = {
             "asked": self.request.asked,
             "days_found": len(self.plan.found),
             "previous_days_found": len(self.plan.previous_found),
         } | {setting.name: getattr(self.settings, setting.name) for setting in fields(self.settings)}
         parameters = {name: values[name] for name in step.parameters}
-        made = step.transform(*(self.read(one) for one in step.inputs), **parameters)
+        made = step.transform(*(self._read(one) for one in step.inputs), **parameters)
         return dict(zip(step.outputs, made if isinstance(made, tuple) else (made,), strict=True))
 
-    def read(self, one: Input) -> DataFrame:
+    def _read(self, one: Input) -> DataFrame:
         match one.part:
             case "files":
                 return read_files(self.spark, self.plan.files_to_read)
             case "lines":
                 return read_lines(self.spark, self.plan.files_to_read)
             case "asked" if one.of == LOAD_AUDIT.name:
-                return self.audit.where(F.col("date").isin(*self.plan.found))
+                return to_table(self.spark, [row for row in self.audit if row.date in self.plan.found])
             case "asked":
-                return self.lake.read(self.tables[one.of], self.scope(self.tables[one.of], self.plan.found))
+                days = self.plan.found
             case "previous":
-                return self.lake.read(self.tables[one.of], self.scope(self.tables[one.of], self.plan.previous_found))
+                days = self.plan.previous_found
+        return self.lake.read(self.tables[one.of], self._scope(self.tables[one.of], days))
 
-    def write(self, df: DataFrame, table: Table, scope: Scope) -> None:
-        """Into the lake, and from there, not computed again, into the exports."""
-        with self.timed(table.name):
-            self.lake.write(table.conform(df), table, scope)
-            asked = self.scope(table, self.request.asked.days)
-            self.report.tables[table.name] = self.lake.read(table, asked).count()
-            if table.exported or table.name in self.settings.export_also:
-                for export in self.exports:
-                    export.write(self.lake.read(table, asked), table, asked)
+    def _write(self, df: DataFrame, table: Table, days: Iterable[date]) -> None:
+        """Replaces `days`, or the asked range, of `table` in the lake."""
+        with self._timed(table.name):
+            self.lake.write(table.conform(df), table, self._scope(table, days))
 
-    def scope(self, table: Table, days: Iterable[date]) -> Scope:
+    def _scope(self, table: Table, days: Iterable[date]) -> Scope:
         return table.scope(pipeline=self.pipeline.name, asked=self.request.asked, days=days)
 
     @contextmanager
-    def timed(self, what: str) -> Iterator[None]:
+    def _timed(self, what: str) -> Iterator[None]:
         started = time.monotonic()
         yield
-        took = time.monotonic() - started
-        self.report.times[what] = round(took, 3)
-        rows = f" {self.report.tables[what]:,} rows," if what in self.report.tables else ""
-        self.say(f"{what}:{rows} {took:.1f} s")
-
-
-def _shown(line: bytes) -> str:
-    """Bytes as printable text, cut to what fits a terminal."""
-    text = line[:160].decode("utf-8", "backslashreplace")
-    return repr(text)[1:-1] + ("..." if len(line) > 160 else "")
+        self.report.times[what] = round(time.monotonic() - started, 3)
+        self.say(f"{what}: {self.report.times[what]:.1f} s")

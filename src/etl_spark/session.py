@@ -54,7 +54,7 @@ def start(name: str, options: Mapping[str, str], *, run_id: str, log: Path) -> S
         raise EngineError(f"Spark did not start: {str(error).splitlines()[0]}") from error
     if is_submitted:
         # On one machine the JVM's log is the user's terminal, and all that matters there is said by this program.
-        session.sparkContext.setLogLevel("OFF" if session.sparkContext.master.startswith("local") else "WARN")
+        session.sparkContext.setLogLevel("OFF" if str(session.sparkContext.master).startswith("local") else "WARN")
     if isinstance(session._jvm.io.delta.tables.DeltaTable, JavaPackage):  # type: ignore[union-attr]
         raise EngineError(f"Delta is not on Spark's class path: add --packages {delta_package()} to spark-submit")
     return session
@@ -81,7 +81,7 @@ def _launch(conf: SparkConf, run_id: str, log: Path) -> None:
     conf.set("spark.driver.extraJavaOptions", _joined(" ", log4j, conf.get("spark.driver.extraJavaOptions", "")))
     with log.open("ab") as stream:
         try:
-            gateway = launch_gateway(conf, popen_kwargs={"stdout": stream, "stderr": stream})
+            gateway = launch_gateway(conf, {"stdout": stream, "stderr": stream})  # type: ignore[no-untyped-call]
         except (PySparkException, OSError) as error:
             raise EngineError(_why_not(log)) from error
     SparkContext(conf=conf, gateway=gateway)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import date
 
@@ -70,6 +70,10 @@ class DayPlan:
         return tuple(day for day in self.previous.days if day in self.files)
 
     @property
+    def known(self) -> tuple[date, ...]:
+        return tuple(day for day in self.files if day not in self.to_read)
+
+    @property
     def to_replace(self) -> tuple[date, ...]:
         return tuple(sorted(self.to_read + self.gone))
 
@@ -81,7 +85,7 @@ class DayPlan:
 def plan_days(
     asked: DateRange,
     files: Iterable[SourceFile],
-    accounted: Mapping[date, frozenset[Fingerprint]],
+    accounted: Mapping[date, Set[Fingerprint]],
     *,
     source: str,
     rules: str,
@@ -94,7 +98,7 @@ def plan_days(
     days = {day: tuple(sorted(found)) for day, found in sorted(by_day.items())}
 
     def is_known(day: date, found: Sequence[SourceFile]) -> bool:
-        now = frozenset(Fingerprint.of(file, source, rules) for file in found)
+        now = {Fingerprint.of(file, source, rules) for file in found}
         return not refresh and accounted.get(day) == now
 
     return DayPlan(

@@ -42,8 +42,9 @@ class FileSystem:
     """The file system that holds `root`. Raises InputError where there is none, or it refuses to answer."""
 
     def __init__(self, spark: SparkSession, root: str) -> None:
-        self._gateway: Any = spark.sparkContext._gateway
-        self._hadoop: Any = self._gateway.jvm.org.apache.hadoop.fs
+        gateway: Any = spark.sparkContext._gateway
+        self._gateway = gateway
+        self._hadoop: Any = gateway.jvm.org.apache.hadoop.fs
         self._conf: Any = spark._jsc.hadoopConfiguration()
         with _plain_errors(root):
             self._fs: Any = self._hadoop.Path(root).getFileSystem(self._conf)

@@ -1,4 +1,4 @@
-"""_runs: one JSON file per run, `<output>/_runs/<run_id>.json`, and beside it the run's log where the output is local."""
+"""_runs: one JSON file per run, `<output>/_runs/<run_id>.json`, and the run's log beside it where that is local."""
 
 from __future__ import annotations
 

@@ -2,82 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import pyspark.sql.functions as F
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 
 from etl_spark.core.audit import ALL
 from etl_spark.pipelines.viewing.profile import total_seconds
 
 
-def audit_against_tables(
-    audit: DataFrame, daily: DataFrame, rejected: DataFrame, statistics: DataFrame, profile: DataFrame
-) -> DataFrame:
-    """One row per log_date and fact where the audit and the tables differ: log_date, fact, audited, stored.
+def days_against_audit(audit: DataFrame, daily: DataFrame, rejected: DataFrame, statistics: DataFrame) -> DataFrame:
+    """One row per day whose tables do not hold what its files did: the audited figures beside the stored ones.
 
-    Every line the files hold must stand in viewing_daily or viewing_rejected, and every accepted second in
-    viewing_daily, viewing_statistics and viewing_profile. The range's total has no log_date.
+    Every line of the files must stand in viewing_daily or viewing_rejected, every accepted second in viewing_daily
+    and viewing_statistics.
     """
-    whole, by_reason = audit.where(F.col("reason") == ALL), audit.where(F.col("reason") != ALL)
-    seconds = F.sum("seconds_accepted")
+    names = ("rows_in", "rows_accepted", "rows_rejected", "seconds_accepted")
     audited = (
-        _facts(
-            whole.withColumnRenamed("date", "log_date"),
-            {
-                "rows accepted": F.sum("rows_accepted"),
-                "rows rejected": F.sum("rows_rejected"),
-                "rows rejected, by reason": F.sum("rows_rejected"),
-                "rows in, less accepted and rejected": F.sum("rows_in") - F.sum("rows_accepted") - F.sum("rows_rejected"),
-                "seconds in, less rejected": F.sum("seconds_in") - F.sum("seconds_rejected"),
-                "seconds accepted": seconds,
-                "seconds in viewing_statistics": seconds,
-            },
-        ),
-        _facts(whole.withColumn("log_date", F.lit(None).cast("date")), {"seconds in viewing_profile": seconds}),
+        audit.where(F.col("reason") == ALL)
+        .groupBy(F.col("date").alias("log_date"))
+        .agg(*(F.sum(name).alias(name) for name in names))
     )
-    stored = (
-        _facts(
-            daily,
-            {
-                "rows accepted": F.sum("record_count"),
-                "seconds in, less rejected": F.sum(total_seconds()),
-                "seconds accepted": F.sum(total_seconds()),
-            },
-        ),
-        _facts(rejected, {"rows rejected": F.sum("line_count")}),
-        _facts(by_reason.withColumnRenamed("date", "log_date"), {"rows rejected, by reason": F.sum("rows_rejected")}),
-        _facts(
-            statistics.where(F.col("category") == ALL), {"seconds in viewing_statistics": F.sum("total_seconds")}
-        ),
-        _facts(
-            profile.withColumn("log_date", F.lit(None).cast("date")),
-            {"seconds in viewing_profile": F.sum("total_seconds")},
-        ),
+    in_daily = daily.groupBy("log_date").agg(
+        F.sum("record_count").alias("rows_in_daily"), F.sum(total_seconds()).alias("seconds_in_daily")
     )
-    left, right = _union(audited, "audited"), _union(stored, "stored")
-    same_fact = left["log_date"].eqNullSafe(right["log_date"]) & (left["fact"] == right["fact"])
-    return (
-        left.join(right, on=same_fact, how="full")
-        .select(
-            F.coalesce(left["log_date"], right["log_date"]).alias("log_date"),
-            F.coalesce(left["fact"], right["fact"]).alias("fact"),
-            F.coalesce("audited", F.lit(0)).alias("audited"),
-            F.coalesce("stored", F.lit(0)).alias("stored"),
-        )
-        .where(F.col("audited") != F.col("stored"))
+    in_rejected = rejected.groupBy("log_date").agg(F.sum("line_count").alias("rows_in_rejected"))
+    in_statistics = statistics.where(F.col("category") == ALL).select(
+        "log_date", F.col("total_seconds").alias("seconds_in_statistics")
+    )
+    both = audited
+    for stored in (in_daily, in_rejected, in_statistics):
+        both = both.join(F.broadcast(stored), on="log_date", how="left")
+    both = both.na.fill(0)
+    return both.where(
+        (F.col("rows_in") != F.col("rows_in_daily") + F.col("rows_in_rejected"))
+        | (F.col("rows_accepted") != F.col("rows_in_daily"))
+        | (F.col("rows_rejected") != F.col("rows_in_rejected"))
+        | (F.col("seconds_accepted") != F.col("seconds_in_daily"))
+        | (F.col("seconds_accepted") != F.col("seconds_in_statistics"))
     )
 
 
-def _facts(df: DataFrame, measures: Mapping[str, Column]) -> DataFrame:
-    """One row per log_date and measure: log_date, fact, value."""
-    values = (F.struct(F.lit(name).alias("fact"), F.col(name).cast("decimal(38,0)").alias("value")) for name in measures)
-    by_date = df.groupBy("log_date").agg(*(measure.alias(name) for name, measure in measures.items()))
-    return by_date.select("log_date", F.inline(F.array(*values)))
-
-
-def _union(parts: tuple[DataFrame, ...], value: str) -> DataFrame:
-    first, *others = parts
-    for other in others:
-        first = first.unionByName(other)
-    return first.withColumnRenamed("value", value)
+def range_against_audit(audit: DataFrame, summary: DataFrame) -> DataFrame:
+    """One row where the range's total seconds are not those of its days' audit: audited, stored."""
+    audited = audit.where(F.col("reason") == ALL).agg(F.coalesce(F.sum("seconds_accepted"), F.lit(0)).alias("audited"))
+    stored = summary.where(F.col("segment") == ALL).select(F.col("total_seconds").alias("stored"))
+    return audited.join(stored, on=F.col("audited") != F.col("stored"), how="inner")

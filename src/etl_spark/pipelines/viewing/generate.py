@@ -139,9 +139,7 @@ def _viewers(
     return both[np.argsort(random.random(both.size), kind="stable")][:rows_per_day]
 
 
-def _rows(
-    random: np.random.Generator, viewers: npt.NDArray[np.int64], *, first_id: int, seed: int
-) -> Iterator[Row]:
+def _rows(random: np.random.Generator, viewers: npt.NDArray[np.int64], *, first_id: int, seed: int) -> Iterator[Row]:
     count = viewers.size
     favourite = (viewers * 0.6180339887498949 + seed * 0.1) % 1
     taste = np.where(random.random(count) < LOYALTY, favourite, random.random(count))

@@ -6,14 +6,11 @@ A record has the customer in `_source`: Contract, Mac, TotalDuration (seconds), 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import reduce
-from operator import add
 
 import pyspark.sql.functions as F
 from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame, Window
 
-from etl_spark.core.audit import ALL
 from etl_spark.pipelines.viewing.settings import LogRules
 from etl_spark.pipelines.viewing.tables import CATEGORIES, SECONDS_COLUMNS, seconds_column
 from etl_spark.quality import Rule, first_reason
@@ -30,10 +27,10 @@ REASONS = (
 )
 """Why a line is rejected, in the order they are asked: a line has the first that fits it."""
 
-FLAG = "mac_malformed"
-"""A fault of an accepted line that is counted and nothing more."""
-
 WHITE_SPACE = " \t\n\r\f\x0b"
+
+FLAG = "mac_malformed"
+"""A fault of an accepted line, which is counted and nothing more."""
 
 # Spark's parser is lenient where JSON is not; these are the lenient ways that are on by default.
 _STRICT_JSON = {"allowSingleQuotes": "false", "allowNonNumericNumbers": "false"}
@@ -43,13 +40,13 @@ _NUMERIC = "_source: STRUCT<TotalDuration: DOUBLE>"
 
 
 def read_days(files: DataFrame, lines: DataFrame, *, rules: LogRules) -> tuple[DataFrame, DataFrame, DataFrame]:
-    """viewing_daily, viewing_rejected and load_audit of `files` (one row a file), whose `lines` are one row a line.
+    """viewing_daily, viewing_rejected, and the counts for load_audit, of `files` (one row a file) and their `lines`.
 
-    The one seam to the logs: all that follows reads viewing_daily, so a faster reader replaces this function. The
-    lines are read once, for all three: what is kept for them is one row per contract and file, and per rejected line.
+    The one seam to the logs: all that follows reads viewing_daily, so a faster reader replaces this function; it may
+    open `files` itself. The lines are read once: what is kept is a row per contract and file, and per rejected line.
     """
     counted = count_lines(judge_lines(lines, rules)).persist(StorageLevel.DISK_ONLY)
-    return build_daily(counted), build_rejected(counted), build_audit(files, counted)
+    return build_daily(counted), build_rejected(counted), build_counts(counted)
 
 
 def judge_lines(lines: DataFrame, rules: LogRules) -> DataFrame:
@@ -124,7 +121,7 @@ def with_record(lines: DataFrame, max_line_bytes: int) -> DataFrame:
 
 
 def is_utf8(text: Column) -> Column:
-    """Whether the bytes read as text are UTF-8. Java decodes any other byte to U+FFFD, so only such lines change here."""
+    """Whether the bytes of a text are UTF-8: Java decodes any other byte to U+FFFD, which then differs from it."""
     return F.regexp_replace(text, "\ufffd", "\ufffd") == text
 
 
@@ -219,37 +216,21 @@ def build_rejected(counted: DataFrame) -> DataFrame:
     return rejected.select(F.col("date").alias("log_date"), "file", "reason", "line", "line_count")
 
 
-def build_audit(files: DataFrame, counted: DataFrame) -> DataFrame:
-    """load_audit, but for what names the run: a row per file, also of one without a line, and one per reason in it."""
-    accepted, rejected = F.col("reason").isNull(), F.col("reason").isNotNull()
-    lines, seconds, none = F.col("line_count"), F.col("seconds"), F.lit(0).cast("decimal(38,0)")
-    watched = reduce(add, (F.col(name) for name in SECONDS_COLUMNS)).cast("decimal(38,0)")
-    by_file = counted.groupBy("date", "file").agg(
-        F.sum(lines).alias("rows_in"),
-        F.sum(F.when(accepted, lines)).alias("rows_accepted"),
-        F.sum(F.when(rejected, lines)).alias("rows_rejected"),
-        F.sum("flagged_count").alias("rows_flagged"),
-        F.sum(seconds).alias("seconds_in"),
-        F.sum(F.when(accepted, watched)).alias("seconds_accepted"),
-        F.sum(F.when(rejected, seconds)).alias("seconds_rejected"),
+def build_counts(counted: DataFrame) -> DataFrame:
+    """What core/audit.py makes load_audit of, one row per date, file and reason: rows, rows_flagged, seconds.
+
+    The accepted lines have the reason null; those of them with a malformed Mac are counted once more, as flagged.
+    """
+    by_reason = counted.groupBy("date", "file", "reason").agg(
+        F.sum("line_count").alias("rows"), F.sum("flagged_count").alias("flagged"), F.sum("seconds").alias("seconds")
     )
-    by_reason = (
-        counted.where(rejected)
-        .groupBy("date", "file", "reason")
-        .agg(F.sum(lines).alias("rows_rejected"), F.sum(seconds).alias("seconds_rejected"))
-        .withColumn("rows_flagged", F.lit(0))
-    )
-    flagged = by_file.where("rows_flagged > 0").select(
-        "date",
-        "file",
+    none = F.lit(0).cast("bigint")
+    whole = F.struct("reason", "rows", none.alias("rows_flagged"), "seconds")
+    flagged = F.struct(
         F.lit(FLAG).alias("reason"),
-        "rows_flagged",
-        F.lit(0).alias("rows_rejected"),
-        none.alias("seconds_rejected"),
+        none.alias("rows"),
+        F.col("flagged").alias("rows_flagged"),
+        none.cast("decimal(38,0)").alias("seconds"),
     )
-    known = files.drop("uri")
-    totals = known.join(by_file, on=["date", "file"], how="left").withColumns(
-        {"reason": F.lit(ALL)} | {name: F.coalesce(name, none.cast(kind)) for name, kind in by_file.dtypes[2:]}
-    )
-    reasons = known.join(by_reason.unionByName(flagged), on=["date", "file"], how="inner")
-    return totals.unionByName(reasons, allowMissingColumns=True)
+    both = by_reason.select("date", "file", F.inline(F.array(whole, flagged)))
+    return both.where("rows > 0 OR rows_flagged > 0")

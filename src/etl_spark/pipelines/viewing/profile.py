@@ -52,7 +52,7 @@ def taste() -> Column:
 
 
 def activeness(days_asked: int) -> Column:
-    """Active days in percent of the asked days. The source divides by 30 whatever was asked; 30 days give its figure."""
+    """Active days in percent of the asked days; the source always divides by 30, which is the same for 30 days."""
     return (F.col("active_days") * 100 / F.lit(days_asked).cast("decimal(10,0)")).cast("decimal(5,2)")
 
 
@@ -60,6 +60,6 @@ def segment(days_asked: int, segments: Sequence[Segment]) -> Column:
     """The first segment whose bound, given for 30 days, lies above the active days scaled to 30."""
     *bounded, last = segments
     return F.coalesce(
-        *(F.when(F.col("active_days") * 30 < one.below_days * days_asked, F.lit(one.name)) for one in bounded),
+        *(F.when(F.col("active_days") * 30 < F.lit(one.below_days) * days_asked, F.lit(one.name)) for one in bounded),
         F.lit(last.name),
     )

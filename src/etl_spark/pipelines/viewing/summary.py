@@ -60,6 +60,6 @@ def build_summary(profile: DataFrame, *, asked: DateRange, days_found: int) -> D
 
 
 def _average(divisor: Column) -> Column:
-    """Seconds per `divisor`, rounded once; null for none. Division of these types keeps 13 digits before the rounding."""
+    """Seconds per `divisor`, null for none. Division of these types keeps 13 decimals, enough to round right."""
     exact = F.col("total_seconds").cast("decimal(20,0)") / F.when(divisor > 0, divisor).cast("decimal(12,0)")
     return exact.cast("decimal(18,2)")

@@ -81,14 +81,16 @@ VIEWING_PROFILE = Table(
 
 VIEWING_TREND = Table(
     name="viewing_trend",
-    doc="One row per asked range and contract that watched anything in it or in the range of equal length just before.",
+    doc="One row per asked range and contract that watched anything in it or in the equally long range before it.",
     columns=(
         _START_DATE,
         _END_DATE,
         _CONTRACT,
         Column("most_watch", "VARCHAR(16)", "in the asked range; null where nothing was watched", nullable=True),
         Column("total_seconds", "BIGINT", "in the asked range; null where nothing was watched", nullable=True),
-        Column("previous_most_watch", "VARCHAR(16)", "in the range before; null where nothing was found", nullable=True),
+        Column(
+            "previous_most_watch", "VARCHAR(16)", "in the range before; null where nothing was found", nullable=True
+        ),
         Column("previous_total_seconds", "BIGINT", "in the range before; null where nothing was found", nullable=True),
         Column("previous_days_found", "INT", "days of the range before that the source has"),
         Column(

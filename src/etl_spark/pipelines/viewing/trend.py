@@ -9,7 +9,9 @@ from etl_spark.core.dates import DateRange
 from etl_spark.pipelines.viewing.profile import sum_by_contract
 
 
-def build_trend(profile: DataFrame, previous_daily: DataFrame, *, asked: DateRange, previous_days_found: int) -> DataFrame:
+def build_trend(
+    profile: DataFrame, previous_daily: DataFrame, *, asked: DateRange, previous_days_found: int
+) -> DataFrame:
     """viewing_trend from the asked range's profile and the earlier days of viewing_daily."""
     now = profile.select("contract", "most_watch", "total_seconds")
     before = sum_by_contract(previous_daily).select(
