@@ -22,9 +22,20 @@ Scope = tuple[Partition, ...]
 """All that one write replaces. `({},)` is the whole table, `()` is nothing."""
 
 
+_TYPES: Mapping[str, T.DataType] = {
+    "BIGINT": T.LongType(),
+    "BINARY": T.BinaryType(),
+    "BOOLEAN": T.BooleanType(),
+    "DATE": T.DateType(),
+    "DOUBLE": T.DoubleType(),
+    "INT": T.IntegerType(),
+    "TIMESTAMP": T.TimestampType(),
+}
+
+
 @dataclass(frozen=True)
 class Column:
-    """One column: a Spark DDL type (`VARCHAR(n)` for text that a warehouse will hold), and what it means."""
+    """One column: its Spark DDL type, `VARCHAR(n)` for text, and what it means."""
 
     name: str
     type: str
@@ -39,7 +50,10 @@ class Column:
 
     @property
     def data_type(self) -> T.DataType:
-        return T.StringType() if self.length else T.DataType.fromDDL(self.type)
+        decimal = re.fullmatch(r"DECIMAL\((\d+),(\d+)\)", self.type)
+        if decimal:
+            return T.DecimalType(int(decimal.group(1)), int(decimal.group(2)))
+        return T.StringType() if self.length else _TYPES[self.type]
 
 
 @dataclass(frozen=True)
