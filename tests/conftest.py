@@ -1,0 +1,59 @@
+"""What all tests share: one Spark session for the whole run, in UTC, and short ways to make rows."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from etl_spark import config, session
+from etl_spark.pipelines import PIPELINES
+from etl_spark.pipelines.viewing.settings import LogRules, ViewingSettings
+from etl_spark.pipelines.viewing.tables import VIEWING_DAILY
+
+ROOT = Path(__file__).parents[1]
+SAMPLE = ROOT / "data" / "sample"
+
+Daily = Callable[..., DataFrame]
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    local = tomllib.loads((ROOT / "conf" / "local.toml").read_text())["spark"]
+    options = {**local, "spark.sql.shuffle.partitions": "2", "spark.driver.memory": "1g"}
+    log = tmp_path_factory.mktemp("spark") / "spark.log"
+    yield session.start("tests", options, run_id="tests", log=log)
+
+
+@pytest.fixture(scope="session")
+def settings() -> ViewingSettings:
+    """The viewing job's settings as shipped."""
+    loaded = config.load("viewing", ViewingSettings, pipelines=PIPELINES).settings
+    assert isinstance(loaded, ViewingSettings)
+    return loaded
+
+
+@pytest.fixture(scope="session")
+def rules(settings: ViewingSettings) -> LogRules:
+    return settings.rules
+
+
+@pytest.fixture
+def daily(spark: SparkSession) -> Daily:
+    """Makes viewing_daily of dicts; what a dict leaves out is 2022-04-01, A1, no seconds, one line."""
+
+    def make(*rows: dict[str, Any]) -> DataFrame:
+        default = dict.fromkeys(VIEWING_DAILY.column_names, 0) | {
+            "log_date": date(2022, 4, 1),
+            "contract": "A1",
+            "record_count": 1,
+        }
+        full = [tuple((default | row)[name] for name in VIEWING_DAILY.column_names) for row in rows]
+        return spark.createDataFrame(full, VIEWING_DAILY.schema)
+
+    return make

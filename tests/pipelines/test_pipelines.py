@@ -1,0 +1,62 @@
+"""Every pipeline is wired soundly: names, producers, inputs, grains, parameters."""
+
+import inspect
+from collections import Counter
+from dataclasses import fields
+
+import pytest
+
+from etl_spark.core.audit import LOAD_AUDIT
+from etl_spark.core.step import Pipeline
+from etl_spark.core.table import Table
+from etl_spark.pipelines import PIPELINES
+
+RUN_PARAMETERS = {"asked", "days_found", "previous_days_found"}
+
+
+@pytest.fixture(params=PIPELINES.values(), ids=PIPELINES)
+def pipeline(request: pytest.FixtureRequest) -> Pipeline:
+    assert isinstance(request.param, Pipeline)
+    return request.param
+
+
+def test_each_table_has_one_producer_in_all_pipelines() -> None:
+    made = Counter(table.name for pipeline in PIPELINES.values() for table in pipeline.tables if table != LOAD_AUDIT)
+    assert [name for name, times in made.items() if times > 1] == []
+
+
+def test_every_input_is_the_source_or_an_earlier_output(pipeline: Pipeline) -> None:
+    known = {pipeline.source.name}
+    for step in pipeline.steps:
+        for one in step.inputs:
+            assert one.of in known
+            assert (one.part in ("files", "lines")) == (one.of == pipeline.source.name)
+        known |= {table.name for table in step.outputs}
+    for check in pipeline.checks:
+        assert {one.of for one in check.inputs} <= known - {pipeline.source.name}
+
+
+def test_parameters_are_what_the_transform_takes_and_a_run_has(pipeline: Pipeline) -> None:
+    available = RUN_PARAMETERS | {setting.name for setting in fields(pipeline.settings)}
+    for step in pipeline.steps:
+        signature = inspect.signature(step.transform).parameters.values()
+        keywords = {one.name for one in signature if one.kind is inspect.Parameter.KEYWORD_ONLY}
+        assert keywords == set(step.parameters) <= available
+        assert len(step.inputs) == len(signature) - len(keywords)
+
+
+def test_the_audit_and_the_quarantine_are_made_where_the_source_is_read(pipeline: Pipeline) -> None:
+    (reading,) = (step for step in pipeline.steps if LOAD_AUDIT in step.outputs)
+    assert pipeline.quarantine in reading.outputs
+    assert {"reason", "line", "line_count"} <= set(pipeline.quarantine.column_names)
+
+
+def tables() -> list[Table]:
+    return list({table.name: table for pipeline in PIPELINES.values() for table in pipeline.tables}.values())
+
+
+@pytest.mark.parametrize("table", tables(), ids=lambda table: table.name)
+def test_a_table_says_what_it_is(table: Table) -> None:
+    assert table.doc.startswith("One row per ")
+    assert all(column.doc for column in table.columns)
+    assert not [column.name for column in table.columns if column.nullable and column.name in table.grain]
