@@ -27,6 +27,7 @@ setup(
             "import-linter>=2.5",
             "mypy>=1.18",
             "pandas>=2.2,<3",
+            "pandas-stubs",
             "psutil>=7.0",
             "pyarrow>=18",
             "pytest>=8.4",

@@ -98,6 +98,7 @@ class Run:
             self._mark_days_done()
         finally:
             self.spark.catalog.clearCache()
+            sweep_staging(self.output)
         self.report.places = (self.output.path("lake"), *(self.output.path(sink) for sink in self.request.sinks))
 
     def _plan_days(self) -> DayPlan:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import date
+from typing import Any
 
 from etl_spark.core.dates import DateRange
 from etl_spark.core.days import DayPlan, Fingerprint, SourceFile, plan_days
@@ -10,7 +11,7 @@ D1, D2, D3, D4 = (date(2022, 4, day) for day in (1, 2, 3, 4))
 ASKED = DateRange(D3, D4)
 
 
-def file(day: date, name: str = "", **changes: int | str) -> SourceFile:
+def file(day: date, name: str = "", **changes: Any) -> SourceFile:
     name = name or f"{day:%Y%m%d}.json"
     return replace(SourceFile(day, name, f"/logs/{name}", f"file:///logs/{name}", 100, 1_650_000_000_123), **changes)
 

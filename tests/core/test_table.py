@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 
 from etl_spark.core.dates import DateRange
 from etl_spark.core.errors import SchemaError
-from etl_spark.core.table import Column, Table, condition
+from etl_spark.core.table import Column, Scope, Table, condition
 
 TABLE = Table(
     name="t",
@@ -78,7 +78,7 @@ def with_columns(**replaces: Any) -> Table:
 
 
 def test_the_scope_of_a_write() -> None:
-    days = {"pipeline": "p", "asked": ASKED, "days": ASKED.days}
+    days: dict[str, Any] = {"pipeline": "p", "asked": ASKED, "days": ASKED.days}
     assert with_columns(replaces=("day",)).scope(**days) == tuple({"day": day} for day in ASKED.days)
     assert with_columns(replaces=("start_date", "end_date")).scope(**days) == (
         {"start_date": ASKED.start, "end_date": ASKED.end},
@@ -91,14 +91,15 @@ def test_a_scope_as_a_condition(spark: SparkSession) -> None:
     rows = spark.sql("SELECT * FROM VALUES ('p', DATE'2022-04-01'), ('p', DATE'2022-04-02'), ('q', DATE'2022-04-01')")
     rows = rows.toDF("pipeline", "date")
     one, other = date(2022, 4, 1), date(2022, 4, 2)
-    for scope, count in (
+    cases: tuple[tuple[Scope, int], ...] = (
         ((), 0),
         (({},), 3),
         (({"date": one},), 2),
         (({"date": one}, {"date": other}), 3),
         (({"pipeline": "p", "date": one}, {"pipeline": "p", "date": other}), 2),
         (({"pipeline": "p", "date": other}, {"pipeline": "q", "date": one}), 2),
-    ):
+    )
+    for scope, count in cases:
         assert rows.where(condition(scope)).count() == count, scope
 
 

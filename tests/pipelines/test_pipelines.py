@@ -14,7 +14,7 @@ from etl_spark.pipelines import PIPELINES
 RUN_PARAMETERS = {"asked", "days_found", "previous_days_found"}
 
 
-@pytest.fixture(params=PIPELINES.values(), ids=PIPELINES)
+@pytest.fixture(params=list(PIPELINES.values()), ids=list(PIPELINES))
 def pipeline(request: pytest.FixtureRequest) -> Pipeline:
     assert isinstance(request.param, Pipeline)
     return request.param

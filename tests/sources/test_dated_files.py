@@ -34,7 +34,7 @@ def test_a_day_is_a_file_plain_or_compressed(spark: SparkSession, tmp_path: Path
     write(tmp_path / "20220404.json")
     found = find(spark, tmp_path, "%Y%m%d.json")
     assert [(file.day, file.name) for file in found] == [(D1, "20220401.json"), (D3, "20220403.json.gz")]
-    assert (found[0].size_bytes, found[0].modified_ms) == (2, os.stat(tmp_path / "20220401.json").st_mtime_ns // 10**6)
+    assert (found[0].size_bytes, found[0].modified_ms) == (2, (tmp_path / "20220401.json").stat().st_mtime_ns // 10**6)
 
 
 @pytest.mark.parametrize("layout", ["%Y/%m/%d", "%Y/%m/%d/", "dt=%Y-%m-%d", "logs/dt=%Y-%m-%d/v1"])
@@ -57,9 +57,9 @@ def test_a_day_that_stands_there_twice_is_refused(spark: SparkSession, tmp_path:
 
 
 def test_no_source_at_all_is_said(spark: SparkSession, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="there is no source at .*nowhere"):
+    with pytest.raises(InputError, match=r"there is no source at .*nowhere"):
         find(spark, tmp_path / "nowhere", "%Y%m%d.json")
-    with pytest.raises(InputError, match='cannot open ftps://host/x: No FileSystem for scheme "ftps"'):
+    with pytest.raises(InputError, match=r'cannot open ftps://host/x: No FileSystem for scheme "ftps"'):
         FileSystem(spark, "ftps://host/x")
 
 

@@ -158,7 +158,7 @@ def test_every_value_survives_every_reader(spark: SparkSession, store: Subject) 
         assert sorted(((D1, row.code, row["count"]) for row in found.collect()), key=str) == expected
         (file,) = store.place.rglob("data.csv")
         frame_of_file = pd.read_csv(
-            file, dtype={"code": str, "count": "Int64"}, keep_default_na=False, na_values={"count": ""}
+            file, dtype={"code": "str", "count": "Int64"}, keep_default_na=False, na_values={"count": ""}
         )
         values = [
             (D1, code, None if pd.isna(count) else int(count)) for code, count in frame_of_file.itertuples(index=False)

@@ -42,7 +42,7 @@ def judge(line: bytes) -> Verdict | None:
     source = source if isinstance(source, dict) else {}
     contract, duration, app = (source.get(name) for name in ("Contract", "TotalDuration", "AppName"))
     is_integer = isinstance(duration, int) and not isinstance(duration, bool)
-    seconds = duration if is_integer else 0
+    seconds = int(duration) if is_integer and duration else 0
     if contract is None:
         return Verdict("contract_missing", seconds=seconds)
     code = contract.strip(" \t\n\r\f\v").upper() if isinstance(contract, str) else ""
@@ -79,15 +79,17 @@ def line(contract: object = "HNH579912", seconds: object = 254, app: object = "K
 
 
 ODD_VALUES: tuple[object, ...] = (
-    None, True, False, 0, -1, 1, 86_400, 86_401, 254.0, 1e3, -0.0, 10**18, 2**63 - 1, 2**63, -(2**63) - 1, 10**27, -(10**27),
-    "", " ", "254", "NaN", "0", "PAYTV", "qad014541", " hnh579912\t", "HNH579912\n", "H1", "HNHHNHH1234", "192.168.1.1",
-    "\ufffd", "ÄÖ1234", "null", "CHANNEL", "channel", "VOD", "SPORT ", "RADIO", [], [1], {}, {"a": 1}, "{}", "\ud800",
+    None, True, False, 0, -1, 1, 86_400, 86_401, 254.0, 1e3, -0.0, 10**18, 2**63 - 1, 2**63, -(2**63) - 1, 10**27,
+    -(10**27), "", " ", "254", "NaN", "0", "PAYTV", "qad014541", " hnh579912\t", "HNH579912\n", "H1", "HNHHNHH1234",
+    "192.168.1.1", "\ufffd", "ÄÖ1234", "null", "CHANNEL", "channel", "VOD", "SPORT ", "RADIO", [], [1], {}, {"a": 1},
+    "{}", "\ud800",
 )  # fmt: skip
 
 ODD_BYTES = (
-    b"{", b"}", b"[", b"]", b",", b":", b'"', b"\\", b"\\u12", b"'", b"\r", b"\t", b" ", b"\x00", b"\x1f", b"\x7f", b"\x80",
-    b"\xff", b"\xc3", b"\xc3\xa9", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\xef\xbf\xbd", b"\xf0\x9f\x98\x80", b"\xc2\xa0", b"0", b"-",
-    b"1e5", b".5", b"NaN", b"Infinity", b"null", b"true", b"//", b"/*", b"#", b"{}", b"[]", b'"_source"', b'"proof":1', b'},{"proof":',
+    b"{", b"}", b"[", b"]", b",", b":", b'"', b"\\", b"\\u12", b"'", b"\r", b"\t", b" ", b"\x00", b"\x1f", b"\x7f",
+    b"\x80", b"\xff", b"\xc3", b"\xc3\xa9", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\xef\xbf\xbd", b"\xf0\x9f\x98\x80",
+    b"\xc2\xa0", b"0", b"-", b"1e5", b".5", b"NaN", b"Infinity", b"null", b"true", b"//", b"/*", b"#", b"{}", b"[]",
+    b'"_source"', b'"proof":1', b'},{"proof":',
 )  # fmt: skip
 
 

@@ -67,7 +67,13 @@ def test_ties_go_by_the_order_of_categories(
     ],
 )
 def test_activeness_and_segment_are_shares_of_the_asked_days(
-    daily: Daily, settings: ViewingSettings, days_asked: int, active_days: int, activeness: str, segment: str
+    daily: Daily,
+    settings: ViewingSettings,
+    *,
+    days_asked: int,
+    active_days: int,
+    activeness: str,
+    segment: str,
 ) -> None:
     days = DateRange(date(2022, 4, 1), date.fromordinal(date(2022, 4, 1).toordinal() + days_asked - 1))
     rows = daily(*({"log_date": day, "tv_seconds": 1} for day in days.days[:active_days]))

@@ -2,47 +2,59 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 import pyspark.sql.functions as F
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 
 from etl_spark.core.audit import ALL
 from etl_spark.pipelines.viewing.profile import total_seconds
 
+ACCOUNTS = ("rows", "accepted_rows", "seconds", "statistics_seconds", "summary_seconds")
 
-def days_against_audit(audit: DataFrame, daily: DataFrame, rejected: DataFrame, statistics: DataFrame) -> DataFrame:
-    """One row per day whose tables do not hold what its files did: the audited figures beside the stored ones.
 
-    Every line of the files must stand in viewing_daily or viewing_rejected, every accepted second in viewing_daily
-    and viewing_statistics.
+def balance(
+    audit: DataFrame, daily: DataFrame, rejected: DataFrame, statistics: DataFrame, summary: DataFrame
+) -> DataFrame:
+    """One row per log_date whose accounts do not come to 0: what the audit has, less what the tables hold.
+
+    Every line of the files stands in viewing_daily or viewing_rejected; every accepted second in viewing_daily, in
+    viewing_statistics and in viewing_summary. The summary is of the whole range: its account has no log_date.
     """
-    names = ("rows_in", "rows_accepted", "rows_rejected", "seconds_accepted")
-    audited = (
-        audit.where(F.col("reason") == ALL)
-        .groupBy(F.col("date").alias("log_date"))
-        .agg(*(F.sum(name).alias(name) for name in names))
+    whole = audit.where(F.col("reason") == ALL).withColumnRenamed("date", "log_date")
+    of_range = F.lit(None).cast("date")
+    entries = (
+        _entry(
+            whole,
+            F.col("log_date"),
+            rows=F.col("rows_in"),
+            accepted_rows=F.col("rows_accepted"),
+            seconds=F.col("seconds_accepted"),
+            statistics_seconds=F.col("seconds_accepted"),
+        ),
+        _entry(whole, of_range, summary_seconds=F.col("seconds_accepted")),
+        _entry(
+            daily,
+            F.col("log_date"),
+            rows=-F.col("record_count"),
+            accepted_rows=-F.col("record_count"),
+            seconds=-total_seconds(),
+        ),
+        _entry(rejected, F.col("log_date"), rows=-F.col("line_count")),
+        _entry(
+            statistics.where(F.col("category") == ALL), F.col("log_date"), statistics_seconds=-F.col("total_seconds")
+        ),
+        _entry(summary.where(F.col("segment") == ALL), of_range, summary_seconds=-F.col("total_seconds")),
     )
-    in_daily = daily.groupBy("log_date").agg(
-        F.sum("record_count").alias("rows_in_daily"), F.sum(total_seconds()).alias("seconds_in_daily")
+    balances = (
+        reduce(DataFrame.unionAll, entries)
+        .groupBy("log_date")
+        .agg(*(F.sum(account).alias(account) for account in ACCOUNTS))
     )
-    in_rejected = rejected.groupBy("log_date").agg(F.sum("line_count").alias("rows_in_rejected"))
-    in_statistics = statistics.where(F.col("category") == ALL).select(
-        "log_date", F.col("total_seconds").alias("seconds_in_statistics")
-    )
-    both = audited
-    for stored in (in_daily, in_rejected, in_statistics):
-        both = both.join(F.broadcast(stored), on="log_date", how="left")
-    both = both.na.fill(0)
-    return both.where(
-        (F.col("rows_in") != F.col("rows_in_daily") + F.col("rows_in_rejected"))
-        | (F.col("rows_accepted") != F.col("rows_in_daily"))
-        | (F.col("rows_rejected") != F.col("rows_in_rejected"))
-        | (F.col("seconds_accepted") != F.col("seconds_in_daily"))
-        | (F.col("seconds_accepted") != F.col("seconds_in_statistics"))
-    )
+    return balances.where(" OR ".join(f"{account} != 0" for account in ACCOUNTS))
 
 
-def range_against_audit(audit: DataFrame, summary: DataFrame) -> DataFrame:
-    """One row where the range's total seconds are not those of its days' audit: audited, stored."""
-    audited = audit.where(F.col("reason") == ALL).agg(F.coalesce(F.sum("seconds_accepted"), F.lit(0)).alias("audited"))
-    stored = summary.where(F.col("segment") == ALL).select(F.col("total_seconds").alias("stored"))
-    return audited.join(stored, on=F.col("audited") != F.col("stored"), how="inner")
+def _entry(df: DataFrame, log_date: Column, **amounts: Column) -> DataFrame:
+    """One row per row of `df`: log_date and what it adds to each of ACCOUNTS."""
+    values = (amounts.get(account, F.lit(0)).cast("decimal(28,0)").alias(account) for account in ACCOUNTS)
+    return df.select(log_date.alias("log_date"), *values)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from etl_spark.core.audit import LOAD_AUDIT
 from etl_spark.core.step import Check, DailyFiles, Pipeline, Step, asked, files, lines, previous
-from etl_spark.pipelines.viewing.checks import days_against_audit, range_against_audit
+from etl_spark.pipelines.viewing.checks import balance
 from etl_spark.pipelines.viewing.generate import VIEWING_GENERATOR
 from etl_spark.pipelines.viewing.logs import read_days
 from etl_spark.pipelines.viewing.profile import build_profile
@@ -61,17 +61,14 @@ VIEWING = Pipeline(
     ),
     checks=(
         Check(
-            days_against_audit,
+            balance,
             inputs=(
                 asked(LOAD_AUDIT),
                 asked(VIEWING_DAILY),
                 asked(VIEWING_REJECTED),
                 asked(VIEWING_STATISTICS),
+                asked(VIEWING_SUMMARY),
             ),
-        ),
-        Check(
-            range_against_audit,
-            inputs=(asked(LOAD_AUDIT), asked(VIEWING_SUMMARY)),
         ),
     ),
     generator=VIEWING_GENERATOR,

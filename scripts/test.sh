@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# All checks, then the tests on Spark 3.5 and on 4.0; arguments go to both pytest runs: ./scripts/test.sh -k profile
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=environment.sh
+source "$(dirname -- "${BASH_SOURCE[0]}")/environment.sh"
+
+# For a container, where one is root: what Debian can supply of what is missing.
+install_missing_packages() {
+    local python package packages=()
+    if [[ -z ${JAVA_HOME:-} ]] && ! (require_java) 2>/dev/null; then
+        packages+=(openjdk-17-jre-headless)
+    fi
+    if python=$(find_python 2>/dev/null); then
+        package=$(missing_venv_package "$python")
+        if [[ -n $package ]]; then packages+=("$package"); fi
+    fi
+    if ! command -v shellcheck >/dev/null; then
+        packages+=(shellcheck)
+    fi
+    if ((${#packages[@]} == 0)); then return; fi
+    echo "installing ${packages[*]} ..."
+    export DEBIAN_FRONTEND=noninteractive
+    if ! { apt-get update -qq && apt-get install -qq --no-install-recommends "${packages[@]}"; } </dev/null; then
+        fail "apt-get could not install ${packages[*]}: is there a network?"
+    fi
+}
+
+test_on() {
+    local venv=$1
+    shift
+    use_venv "$venv"
+    "$venv/bin/python" -m pytest "$@"
+}
+
+cd -- "$root"
+if ((EUID == 0)) && command -v apt-get >/dev/null; then
+    install_missing_packages
+fi
+require_java
+prepare_venv .venv spark-4.0.txt spark,generate,test
+prepare_venv .venv-spark3.5 spark-3.5.txt spark,generate,test
+
+.venv/bin/ruff check
+.venv/bin/ruff format --check
+.venv/bin/mypy
+.venv/bin/lint-imports --no-logo
+if command -v shellcheck >/dev/null; then
+    shellcheck scripts/*.sh .ci/run
+else
+    echo "shellcheck is not installed: the scripts are not checked"
+fi
+
+test_on .venv-spark3.5 "$@"
+test_on .venv "$@"

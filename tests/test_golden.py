@@ -1,0 +1,161 @@
+"""The sample end to end: committed results on both Spark lines, and the same numbers worked out in other ways."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import pytest
+from pyspark.sql import SparkSession
+
+from etl_spark.cli import main
+from etl_spark.core.audit import LOAD_AUDIT
+from etl_spark.core.table import Table
+from etl_spark.pipelines.viewing.logs import REASONS
+from etl_spark.pipelines.viewing.pipeline import VIEWING
+from tests.conftest import ROOT, SAMPLE
+from tests.pipelines.viewing.log_lines import Verdict, judge
+
+GOLDEN = ROOT / "tests" / "golden"
+EXPORTED = [table for table in VIEWING.tables if table.exported]
+NOT_COMPARED = {"run_id", "source_uri", "modified_at"}
+"""Of load_audit: they differ from run to run, from checkout to checkout."""
+
+
+@pytest.fixture(scope="module")
+def output(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("output")
+    arguments = ["viewing", "--start-date", "2022-04-01", "--end-date", "20220430", "--output", str(place)]
+    assert main(arguments) == 0
+    return place
+
+
+@pytest.fixture
+def sql() -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect() as connection:
+        yield connection
+
+
+def exported(output: Path, table: Table, file_format: str) -> str:
+    """SQL of the table's compared columns, in order."""
+    columns = ", ".join(f'"{name}"' for name in table.column_names if name not in NOT_COMPARED)
+    place = f"{output}/{file_format}/{table.name}/**/data.{file_format}"
+    return f"SELECT {columns} FROM read_{file_format}('{place}', hive_partitioning = true) ORDER BY ALL"
+
+
+@pytest.mark.parametrize("table", EXPORTED, ids=lambda table: table.name)
+def test_the_exports_are_the_committed_ones(output: Path, sql: duckdb.DuckDBPyConnection, table: Table) -> None:
+    expected = f"FROM read_csv('{GOLDEN}/{table.name}.csv', header = true, all_varchar = true)"
+    parquet = sql.execute(exported(output, table, "parquet")).fetchall()
+    assert sorted(tuple(map(str, row)) for row in parquet) == sorted(
+        tuple(map(str, row)) for row in sql.execute(expected).fetchall()
+    )
+
+
+@pytest.mark.parametrize("table", EXPORTED, ids=lambda table: table.name)
+def test_csv_and_parquet_hold_the_same(output: Path, sql: duckdb.DuckDBPyConnection, table: Table) -> None:
+    parquet, csv = (sql.execute(exported(output, table, one)).fetchall() for one in ("parquet", "csv"))
+    assert [[_plain(value) for value in row] for row in parquet] == [[_plain(value) for value in row] for row in csv]
+
+
+def _plain(value: object) -> object:
+    try:
+        return float(str(value))
+    except ValueError:
+        return str(value)
+
+
+@pytest.mark.parametrize("table", VIEWING.tables, ids=lambda table: table.name)
+def test_the_grain_is_unique(spark: SparkSession, output: Path, table: Table) -> None:
+    stored = spark.read.format("delta").load(str(output / "lake" / table.name))
+    assert stored.count() > 0
+    assert stored.groupBy(*table.grain).count().where("count > 1").count() == 0
+
+
+def sample_verdicts() -> Iterator[tuple[date, bytes, Verdict]]:
+    for file in sorted((SAMPLE / "viewing").iterdir()):
+        for line in file.read_bytes().split(b"\n"):
+            verdict = judge(line)
+            if verdict:
+                yield date(int(file.stem[:4]), int(file.stem[4:6]), int(file.stem[6:])), line, verdict
+
+
+def test_every_line_stands_where_an_independent_parser_puts_it(spark: SparkSession, output: Path) -> None:
+    accepted: Counter[tuple[date, str, str]] = Counter()
+    refused: Counter[tuple[date, str, bytes]] = Counter()
+    for day, line, verdict in sample_verdicts():
+        if verdict.reason is None:
+            accepted[day, str(verdict.contract), str(verdict.category)] += verdict.seconds
+        else:
+            refused[day, verdict.reason, line] += 1
+    lake = output / "lake"
+    daily = spark.read.format("delta").load(str(lake / "viewing_daily")).collect()
+    rejected = spark.read.format("delta").load(str(lake / "viewing_rejected")).collect()
+    stored = Counter(
+        {
+            (row.log_date, row.contract, name): row[f"{name.lower()}_seconds"]
+            for row in daily
+            for name in ("TV", "Movie", "Child", "Relax", "Sport")
+        }
+    )
+    assert +stored == accepted
+    assert {(row.log_date, row.reason, bytes(row.line)): row.line_count for row in rejected} == refused
+
+
+def test_the_sample_has_every_reason(output: Path, sql: duckdb.DuckDBPyConnection) -> None:
+    found = {
+        row[0] for row in sql.execute(f"SELECT DISTINCT reason FROM ({exported(output, LOAD_AUDIT, 'csv')})").fetchall()
+    }
+    assert found == set(REASONS) - {"id_repeated"} | {"All", "mac_malformed"}
+    ids = Counter(json.loads(line)["_id"] for _, line, verdict in sample_verdicts() if verdict.reason is None)
+    assert max(ids.values()) == 2  # so that reject_repeated_ids finds some, too
+
+
+def test_the_profile_is_what_duckdb_works_out(output: Path, sql: duckdb.DuckDBPyConnection) -> None:
+    statement = (GOLDEN / "viewing_profile.sql").read_text()
+    expected = sql.execute(statement, {"logs": str(SAMPLE / "viewing" / "*.json")}).fetchall()
+    table = next(table for table in EXPORTED if table.name == "viewing_profile")
+    found = sql.execute(exported(output, table, "parquet")).fetchall()
+    assert len(found) > 1_000
+    assert [row[2:] for row in found] == expected
+
+
+def test_the_roll_ups_are_what_duckdb_makes_of_the_profile(output: Path, sql: duckdb.DuckDBPyConnection) -> None:
+    by_name = {table.name: table for table in EXPORTED}
+    profile = exported(output, by_name["viewing_profile"], "parquet")
+    expected = sql.execute(
+        f"""
+        SELECT DATE '2022-04-01', DATE '2022-04-30', coalesce(segment, 'All') AS segment, count(*), sum(total_seconds),
+               round(sum(total_seconds)::DECIMAL(38, 10) / count(*), 2)::DECIMAL(18, 2),
+               round(sum(total_seconds)::DECIMAL(38, 10) / (count(*) * 4), 2)::DECIMAL(18, 2),
+               round(sum(total_seconds)::DECIMAL(38, 10) / (count(*) * 28), 2)::DECIMAL(18, 2),
+               round(sum(total_seconds)::DECIMAL(38, 10) / sum(active_days), 2)::DECIMAL(18, 2), 30, 30
+        FROM ({profile}) GROUP BY GROUPING SETS ((segment), ()) ORDER BY ALL
+        """
+    ).fetchall()
+    assert sql.execute(exported(output, by_name["viewing_summary"], "parquet")).fetchall() == expected
+    statistics = exported(output, by_name["viewing_statistics"], "parquet")
+    daily_total = sql.execute(f"SELECT sum(total_seconds) FROM ({statistics}) WHERE category = 'All'").fetchone()
+    assert daily_total == (next(row[4] for row in expected if row[2] == "All"),)
+
+
+def test_the_run_leaves_its_record(output: Path) -> None:
+    (file,) = (output / "_runs").glob("*.json")
+    record = json.loads(file.read_text())
+    assert (record["exit_code"], record["error"], record["pipeline"]) == (0, None, "viewing")
+    assert (record["start_date"], record["end_date"]) == ("2022-04-01", "2022-04-30")
+    assert (record["days_asked"], record["days_found"], len(record["days_read"])) == (30, 30, 30)
+    total = record["total"]
+    verdicts = [verdict for _, _, verdict in sample_verdicts()]
+    assert total["rows_in"] == len(verdicts) == total["rows_accepted"] + total["rows_rejected"]
+    assert total["seconds_in"] == sum(verdict.seconds for verdict in verdicts)
+    assert total["rejected"] == Counter(verdict.reason for verdict in verdicts if verdict.reason)
+    assert record["times"]["viewing_profile"] > 0
+    log = file.with_suffix(".log").read_text().splitlines()
+    ours = [json.loads(line) for line in log if line.startswith('{"time": ')]
+    assert ours
+    assert {line["run_id"] for line in ours} == {record["run_id"]}
