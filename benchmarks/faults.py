@@ -43,6 +43,7 @@ from etl_spark.core.audit import LOAD_AUDIT
 from etl_spark.core.dates import DateRange
 from etl_spark.core.table import Table
 from etl_spark.pipelines import PIPELINES
+from etl_spark.pipelines.viewing.generate import generate
 from etl_spark.stores.files import FORMATS, STAGING
 
 TABLES = PIPELINES["viewing"].tables
@@ -452,10 +453,8 @@ def set_up(
 
     first = date(2022, 4, 1)
     everything = DateRange(first, date.fromordinal(first.toordinal() + days - 1))
-    generator = PIPELINES["viewing"].generator
-    assert generator
     for seed, version in enumerate(("A", "B"), start=1):
-        generator.function(everything, work / version, seed=seed, rows_per_day=rows_per_day, contracts=contracts)
+        generate(everything, work / version, seed=seed, rows_per_day=rows_per_day, contracts=contracts)
     for day in everything.days[::2]:
         shutil.copyfile(work / "A" / f"{day:%Y%m%d}.json", work / "B" / f"{day:%Y%m%d}.json")
 

@@ -25,7 +25,13 @@ Daily = Callable[..., DataFrame]
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     local = tomllib.loads((ROOT / "conf" / "local.toml").read_text())["spark"]
-    options = {**local, "spark.sql.shuffle.partitions": "2", "spark.driver.memory": "1g"}
+    options = {
+        **local,
+        "spark.sql.shuffle.partitions": "2",
+        "spark.driver.memory": "1g",
+        # A test run is too short for the best compiler to pay: this halves its time.
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    }
     log = tmp_path_factory.mktemp("spark") / "spark.log"
     yield session.start("tests", options, run_id="tests", log=log)
 

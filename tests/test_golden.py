@@ -18,7 +18,7 @@ from etl_spark.core.table import Table
 from etl_spark.pipelines.viewing.logs import REASONS
 from etl_spark.pipelines.viewing.pipeline import VIEWING
 from tests.conftest import ROOT, SAMPLE
-from tests.pipelines.viewing.log_lines import Verdict, judge
+from tests.pipelines.viewing.log_lines import Verdict, frame, judge
 
 GOLDEN = ROOT / "tests" / "golden"
 EXPORTED = [table for table in VIEWING.tables if table.exported]
@@ -78,7 +78,7 @@ def test_the_grain_is_unique(spark: SparkSession, output: Path, table: Table) ->
 
 def sample_verdicts() -> Iterator[tuple[date, bytes, Verdict]]:
     for file in sorted((SAMPLE / "viewing").iterdir()):
-        for line in file.read_bytes().split(b"\n"):
+        for line in frame(file.read_bytes()):
             verdict = judge(line)
             if verdict:
                 yield date(int(file.stem[:4]), int(file.stem[4:6]), int(file.stem[6:])), line, verdict

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.util
 import secrets
 import signal
@@ -15,6 +16,7 @@ from typing import NoReturn
 from etl_spark import __version__
 from etl_spark.core.dates import DateRange, parse_date
 from etl_spark.core.errors import EtlError, UsageError
+from etl_spark.core.uri import refuse_credentials
 
 EXIT_CODES = """\
 exit codes:
@@ -36,6 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except EtlError as error:
         print(f"etl-spark: {error}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        print("etl-spark: interrupted", file=sys.stderr)
+        return 1
 
 
 def run_job(name: str) -> NoReturn:
@@ -82,8 +87,11 @@ def _parser() -> _Parser:
         )
         job.set_defaults(command=_run, pipeline=pipeline)
         _add_range(job)
-        job.add_argument("--source", metavar="URI", help="where the input is (default: as configured, the sample)")
-        job.add_argument("--output", metavar="URI", default="output", help="where the results go (default: ./output)")
+        for option, default, what in (
+            ("--source", None, "where the input is (default: as configured, the sample)"),
+            ("--output", "output", "where the results go (default: ./output)"),
+        ):
+            job.add_argument(option, metavar="URI", type=refuse_credentials, default=default, help=what)
         job.add_argument(
             "--config", metavar="FILE", type=Path, help="TOML file for this place (default: conf/local.toml)"
         )
@@ -153,6 +161,7 @@ def _generate(options: argparse.Namespace) -> int:
     generator = options.pipeline.generator
     sizes = {size.name: getattr(options, size.name) for size in generator.sizes}
     asked = DateRange(options.start_date, options.end_date)
-    files = generator.function(asked, options.output, seed=options.seed, **sizes)
+    module = importlib.import_module(generator.module)
+    files = module.generate(asked, options.output, seed=options.seed, **sizes)
     print(f"{len(files)} files, {sum(file.stat().st_size for file in files):,} bytes in {options.output}")
     return 0

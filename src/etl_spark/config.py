@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import tomllib
 from collections.abc import Collection, Mapping
@@ -52,7 +53,7 @@ def load(
         values["source"] = source
     elif isinstance(values.get("source"), str):
         values["source"] = _resolve(values["source"], place.parent)
-    spark = {name: _spark_value(value) for name, value in sections["spark"].items()}
+    spark = _spark_options(sections["spark"], place)
     try:
         return Config(dacite.from_dict(settings, _tuples(values), dacite.Config(strict=True)), spark)
     except dacite.UnexpectedDataError as error:
@@ -103,5 +104,12 @@ def _resolve(uri: str, folder: Path) -> str:
     return uri if has_scheme else str((folder.resolve() / uri).resolve())
 
 
-def _spark_value(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _spark_options(section: Mapping[str, Any], place: Path) -> dict[str, str]:
+    """Spark's options as text. Raises UsageError for a secret: an option can be read in the list of processes."""
+    secrets = [name for name in section if re.search(r"secret|password|token|access\.key|credential$", name, re.I)]
+    if secrets:
+        raise UsageError(f"{place}: {secrets[0]} is a secret, which belongs into the environment")
+    nested = [name for name, value in section.items() if isinstance(value, dict | list)]
+    if nested:
+        raise UsageError(f'{place}: write the names under [spark] in quotes, "{nested[0]}...." = ...')
+    return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in section.items()}

@@ -19,7 +19,7 @@ from pyspark.sql import DataFrame, SparkSession
 from etl_spark.core.audit import LOAD_AUDIT, Reading, from_table, to_table
 from etl_spark.core.dates import DateRange
 from etl_spark.core.days import DayPlan, Fingerprint, SourceFile, plan_days
-from etl_spark.core.errors import InputError, QualityError, ReconciliationError, UsageError
+from etl_spark.core.errors import EtlError, InputError, QualityError, ReconciliationError, UsageError
 from etl_spark.core.filesystem import FileSystem
 from etl_spark.core.settings import DailySettings
 from etl_spark.core.step import Input, Pipeline, Step
@@ -76,7 +76,7 @@ class Run:
         self.report = Report()
         self.tables = {table.name: table for table in pipeline.tables}
         self.source = FileSystem(spark, settings.source)
-        self.output = FileSystem(spark, request.output)
+        self.output = FileSystem(spark, request.output, EtlError)
         self.lake = Lake(spark, self.output)
         self.exports = [Exports(self.output, sink, request.run_id) for sink in request.sinks]
 
@@ -99,7 +99,7 @@ class Run:
         finally:
             self.spark.catalog.clearCache()
             sweep_staging(self.output)
-        self.report.places = (self.output.path("lake"), *(self.output.path(sink) for sink in self.request.sinks))
+        self.report.places = tuple(self.output.shown(name) for name in ("lake", *self.request.sinks))
 
     def _plan_days(self) -> DayPlan:
         asked, source = self.request.asked, self.source.root
@@ -134,7 +134,8 @@ class Run:
 
     def _read_days(self, step: Step) -> None:
         """The step that reads the source: judges all there is to read, then replaces the days it is of."""
-        frames = self._transform(step)
+        # Nothing new is common, a second range over known days, and even no lines take Spark seconds to judge.
+        frames = self._transform(step) if self.plan.to_replace else {}
         reading = Reading(
             pipeline=self.pipeline.name,
             source_table=self.pipeline.source.name,
@@ -143,23 +144,25 @@ class Run:
             run_id=self.request.run_id,
         )
         with self._timed("reading"), readable(self.plan.files_to_read):
-            self.new_audit = reading.audit(self.plan.files_to_read, frames.pop(LOAD_AUDIT))
+            self.new_audit = reading.audit(self.plan.files_to_read, frames.pop(LOAD_AUDIT)) if frames else []
         self.audit = [row for row in self.known_audit if row.date in self.plan.known] + self.new_audit
-        self._judge(frames[self.pipeline.quarantine])
+        self._judge(frames.get(self.pipeline.quarantine))
         self.lake.clear(LOAD_AUDIT, self._scope(LOAD_AUDIT, self.plan.to_replace))
         for table, df in frames.items():
             self._write(df, table, self.plan.to_replace)
 
-    def _judge(self, quarantine: DataFrame) -> None:
+    def _judge(self, quarantine: DataFrame | None) -> None:
         """Counts what was read; whatever is wrong with it is raised here, before anything is written."""
         self.report.total = tally(row for row in self.audit if row.date in self.plan.found)
         limit = self.settings.max_rejected_share
         bad_days = days_over_limit(self.audit, limit)
         if bad_days:
             table = self.pipeline.quarantine
-            known = self.lake.read(table, self._scope(table, bad_days.keys() - set(self.plan.to_read)))
-            rejected = known.unionByName(table.conform(quarantine)).where(F.col(table.replaces[0]).isin(*bad_days))
-            raise QualityError(too_many_rejected(bad_days, limit, rejected))
+            rejected = self.lake.read(table, self._scope(table, bad_days.keys() - set(self.plan.to_read)))
+            if quarantine is not None:
+                rejected = rejected.unionByName(table.conform(quarantine))
+            bad = rejected.where(F.col(table.replaces[0]).isin(*bad_days))
+            raise QualityError(too_many_rejected(bad_days, limit, bad))
         if set(self._find_files()) != {file for files in self.plan.files.values() for file in files}:
             raise InputError(f"files at {self.source.root} changed while they were read: run again")
 

@@ -56,7 +56,8 @@ def start(name: str, options: Mapping[str, str], *, run_id: str, log: Path) -> S
         # On one machine the JVM's log is the user's terminal, and all that matters there is said by this program.
         session.sparkContext.setLogLevel("OFF" if str(session.sparkContext.master).startswith("local") else "WARN")
     if isinstance(session._jvm.io.delta.tables.DeltaTable, JavaPackage):  # type: ignore[union-attr]
-        raise EngineError(f"Delta is not on Spark's class path: add --packages {delta_package()} to spark-submit")
+        package = f"io.delta:delta-spark_{_SCALA.get(pyspark.__version__[0], '2.13')}"
+        raise EngineError(f"Delta is not on Spark's class path: add --packages {package}:VERSION to spark-submit")
     return session
 
 

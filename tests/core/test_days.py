@@ -55,11 +55,6 @@ def test_other_rules_and_refresh_read_everything() -> None:
     assert plan(file(D3), file(D4), known=(file(D3), file(D4)), refresh=True).to_read == (D3, D4)
 
 
-def test_a_missing_day_that_was_once_read_is_gone_if_it_is_asked_for() -> None:
+def test_of_a_missing_day_nothing_stays_if_it_is_asked_for() -> None:
     made = plan(file(D3), known=(file(D1), file(D3), file(D4)))
-    assert (made.missing, made.gone, made.to_replace) == ((D4,), (D4,), (D4,))
-
-
-def test_a_missing_day_that_was_never_read_is_just_missing() -> None:
-    made = plan(file(D3))
-    assert (made.missing, made.gone) == ((D4,), ())
+    assert (made.missing, made.to_read, made.to_replace) == ((D4,), (), (D4,))

@@ -40,13 +40,13 @@ def test_a_day_is_a_file_plain_or_compressed(spark: SparkSession, tmp_path: Path
 @pytest.mark.parametrize("layout", ["%Y/%m/%d", "%Y/%m/%d/", "dt=%Y-%m-%d", "logs/dt=%Y-%m-%d/v1"])
 def test_a_day_is_a_folder_of_files(spark: SparkSession, tmp_path: Path, layout: str) -> None:
     folder = tmp_path / D1.strftime(layout)
-    for name in ("b.json", "a.json.gz", "part-0000", "_SUCCESS", ".hidden"):
+    for name in ("b.json", "a.json.gz", "part-0000", "_SUCCESS", ".hidden", "_temporary/0/part-1", "more/c.json"):
         write(folder / name, gzip.compress(b"x\n") if name.endswith("gz") else b"x\n")
     (tmp_path / D2.strftime(layout)).mkdir(parents=True)
     found = find(spark, tmp_path, layout)
-    assert [file.name.rpartition("/")[2] for file in found] == ["a.json.gz", "b.json", "part-0000"]
+    assert [file.name.rpartition("/")[2] for file in found] == ["a.json.gz", "b.json", "c.json", "part-0000"]
     assert {file.day for file in found} == {D1}
-    assert sorted(row.line for row in read_lines(spark, found).collect()) == ["x", "x", "x"]
+    assert sorted(row.line for row in read_lines(spark, found).collect()) == ["x"] * 4
 
 
 def test_a_day_that_stands_there_twice_is_refused(spark: SparkSession, tmp_path: Path) -> None:
@@ -64,14 +64,22 @@ def test_no_source_at_all_is_said(spark: SparkSession, tmp_path: Path) -> None:
 
 
 def test_lines_end_at_a_newline_and_nowhere_else(spark: SparkSession, tmp_path: Path) -> None:
-    write(tmp_path / "20220401.json", b"a\r\nb\rc\n\n\xff\x00d\xe2\x80\xa8e")
+    write(tmp_path / "20220401.json", b"a\r\nb\rc\n\n\xff\x00d\xe2\x80\xa8e\nf\r\r\n\r\n\xc3\r\n")
     write(tmp_path / "20220402.json", b"")
     write(tmp_path / "20220403.json.gz", gzip.compress(b""))
     found = find(spark, tmp_path, "%Y%m%d.json")
     rows = read_lines(spark, found).selectExpr("date", "file", "CAST(line AS BINARY) AS line").collect()
-    assert [bytes(row.line) for row in rows] == [b"a\r", b"b\rc", b"", b"\xff\x00d\xe2\x80\xa8e"]
+    assert [bytes(row.line) for row in rows] == [b"a", b"b\rc", b"", b"\xff\x00d\xe2\x80\xa8e", b"f\r", b"", b"\xc3"]
     assert {(row.date, row.file) for row in rows} == {(D1, "20220401.json")}
     assert len(found) == 3
+
+
+def test_a_byte_order_mark_is_dropped_at_the_start_of_a_file_only(spark: SparkSession, tmp_path: Path) -> None:
+    mark = b"\xef\xbb\xbf"
+    write(tmp_path / "20220401.json", mark + b"a\n" + mark + b"b")
+    write(tmp_path / "20220402.json.gz", gzip.compress(mark + b"a\n" + mark + b"b"))
+    rows = read_lines(spark, find(spark, tmp_path, "%Y%m%d.json")).collect()
+    assert [row.line.encode() for row in rows] == [b"a", mark + b"b"] * 2
 
 
 def test_no_files_have_no_lines(spark: SparkSession) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
-from decimal import Decimal
 
 import pyspark.sql.functions as F
 from pyspark.sql import DataFrame, Row, SparkSession
 
 from etl_spark.core.days import Fingerprint, SourceFile
+from etl_spark.core.local import local_frame
 from etl_spark.core.table import Column, Table
 
 ALL = "All"
@@ -130,15 +130,8 @@ class Reading:
 
 def to_table(spark: SparkSession, audit: Iterable[AuditRow]) -> DataFrame:
     """`audit` as a DataFrame of load_audit."""
-    decimals = {column.name for column in LOAD_AUDIT.columns if column.type.startswith("DECIMAL")}
-    rows = [
-        tuple(
-            Decimal(value) if name in decimals and value is not None else value
-            for name, value in ((name, getattr(row, name)) for name in LOAD_AUDIT.column_names)
-        )
-        for row in audit
-    ]
-    return spark.createDataFrame(rows, LOAD_AUDIT.schema)
+    rows = [tuple(getattr(row, name) for name in LOAD_AUDIT.column_names) for row in audit]
+    return local_frame(spark, rows, LOAD_AUDIT.schema)
 
 
 def from_table(stored: DataFrame) -> list[AuditRow]:

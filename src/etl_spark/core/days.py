@@ -48,14 +48,13 @@ class DayPlan:
     """What a run does with each day. `asked` is the user's range, `previous` the one of equal length before it.
 
     `missing` are asked days without a file; earlier days are optional. `to_read` are the days, asked or earlier,
-    that are new or changed; `gone` are missing days that an earlier run had read, and whose rows must go.
+    that are new or changed; `to_replace` are these and the missing ones, of which no row may stay.
     """
 
     asked: DateRange
     previous: DateRange
     files: Mapping[date, tuple[SourceFile, ...]]
     to_read: tuple[date, ...]
-    gone: tuple[date, ...]
 
     @property
     def found(self) -> tuple[date, ...]:
@@ -75,7 +74,7 @@ class DayPlan:
 
     @property
     def to_replace(self) -> tuple[date, ...]:
-        return tuple(sorted(self.to_read + self.gone))
+        return tuple(sorted(self.to_read + self.missing))
 
     @property
     def files_to_read(self) -> tuple[SourceFile, ...]:
@@ -106,5 +105,4 @@ def plan_days(
         previous=asked.previous(),
         files=days,
         to_read=tuple(day for day, found in days.items() if not is_known(day, found)),
-        gone=tuple(day for day in asked.days if day not in days and accounted.get(day)),
     )

@@ -17,7 +17,8 @@ from py4j.java_gateway import is_instance_of
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
-from etl_spark.core.errors import InputError
+from etl_spark.core.errors import EtlError, InputError
+from etl_spark.core.uri import local_path
 
 
 @dataclass(frozen=True)
@@ -34,19 +35,20 @@ class Entry:
 
     @property
     def is_hidden(self) -> bool:
-        """Hadoop's own rule: markers such as `_SUCCESS` and half-written files are not data."""
+        """Hadoop's own rule: markers such as `_SUCCESS`, and what is still being written, are not data."""
         return self.name.startswith(("_", "."))
 
 
 class FileSystem:
-    """The file system that holds `root`. Raises InputError where there is none, or it refuses to answer."""
+    """The file system that holds `root`. Raises `problem` where there is none, or it refuses to answer."""
 
-    def __init__(self, spark: SparkSession, root: str) -> None:
+    def __init__(self, spark: SparkSession, root: str, problem: type[EtlError] = InputError) -> None:
+        self._problem = problem
         gateway: Any = spark.sparkContext._gateway
         self._gateway = gateway
         self._hadoop: Any = gateway.jvm.org.apache.hadoop.fs
         self._conf: Any = spark._jsc.hadoopConfiguration()
-        with _plain_errors(root):
+        with self._plain_errors(root):
             self._fs: Any = self._hadoop.Path(root).getFileSystem(self._conf)
             self.root: str = self._fs.makeQualified(self._hadoop.Path(root)).toString()
         self.scheme: str = self._fs.getScheme()
@@ -58,9 +60,14 @@ class FileSystem:
     def path(self, *names: str) -> str:
         return "/".join((self.root.rstrip("/"), *names))
 
+    def shown(self, *names: str) -> str:
+        """The same place as a person would write it: without a scheme where it is on this machine."""
+        path = self.path(*names)
+        return str(_local(path)) if self.is_local else path
+
     def entry(self, path: str) -> Entry | None:
         """What stands at `path`, None where nothing does."""
-        with _plain_errors(path):
+        with self._plain_errors(path):
             try:
                 return self._entry(self._fs.getFileStatus(self._hadoop.Path(path)))
             except Py4JJavaError as error:
@@ -70,17 +77,17 @@ class FileSystem:
 
     def entries(self, folder: str) -> list[Entry]:
         """What stands in `folder`, by name."""
-        with _plain_errors(folder):
+        with self._plain_errors(folder):
             found = [self._entry(status) for status in self._fs.listStatus(self._hadoop.Path(folder))]
         return sorted(found, key=lambda entry: entry.name)
 
     def files(self, folder: str) -> Iterator[Entry]:
-        """Every file below `folder`, at any depth; nothing where there is no such folder."""
+        """Every file below `folder`, at any depth, that is not hidden; nothing where there is no such folder."""
         if self.entry(folder) is not None:
             for entry in self.entries(folder):
-                if entry.is_folder:
+                if entry.is_folder and not entry.is_hidden:
                     yield from self.files(entry.path)
-                else:
+                elif not entry.is_hidden:
                     yield entry
 
     def remove(self, path: str) -> None:
@@ -115,6 +122,14 @@ class FileSystem:
         stream.close()
         self.publish(draft, path)
 
+    @contextmanager
+    def _plain_errors(self, path: str) -> Iterator[None]:
+        try:
+            yield
+        except Py4JJavaError as error:
+            message = (error.java_exception.getMessage() or _java_class(error)).splitlines()[0]
+            raise self._problem(f"cannot open {path}: {message}") from None
+
     def _entry(self, status: Any) -> Entry:
         path = status.getPath()
         has_etag = is_instance_of(self._gateway, status, "org.apache.hadoop.fs.EtagSource")
@@ -129,14 +144,6 @@ class FileSystem:
         )
 
 
-def local_path(uri: str) -> Path | None:
-    """The place of a path or file: URI on this machine, told without asking Hadoop; None for any other scheme."""
-    scheme, colon, rest = uri.partition(":")
-    if not colon or "/" in scheme:
-        return Path(uri)
-    return Path("/" + rest.lstrip("/")) if scheme == "file" else None
-
-
 def _local(path: str) -> Path:
     found = local_path(path)
     if found is None:
@@ -146,12 +153,3 @@ def _local(path: str) -> Path:
 
 def _java_class(error: Py4JJavaError) -> str:
     return str(error.java_exception.getClass().getName())
-
-
-@contextmanager
-def _plain_errors(path: str) -> Iterator[None]:
-    try:
-        yield
-    except Py4JJavaError as error:
-        message = (error.java_exception.getMessage() or _java_class(error)).splitlines()[0]
-        raise InputError(f"cannot open {path}: {message}") from None

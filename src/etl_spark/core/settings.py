@@ -7,9 +7,10 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from etl_spark.core.errors import UsageError
+from etl_spark.core.uri import refuse_credentials
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +20,9 @@ class DailySettings:
     Raises UsageError for a value that cannot work.
     """
 
+    reader_version: ClassVar[int] = 1
+    """To be raised by a change of code that would judge the same row otherwise."""
+
     source: str
     layout: str
     max_rejected_share: float
@@ -26,6 +30,7 @@ class DailySettings:
     rules: Any
 
     def __post_init__(self) -> None:
+        refuse_credentials(self.source)
         directives = re.findall(r"%.?", self.layout)
         if sorted(set(directives)) != ["%Y", "%d", "%m"]:
             raise UsageError(f"layout '{self.layout}' must name the day by %Y, %m and %d, and by nothing else")
@@ -34,6 +39,6 @@ class DailySettings:
 
     @property
     def rules_version(self) -> str:
-        """A fingerprint of the rules: equal rules, equal text, on every machine."""
-        text = json.dumps(dataclasses.asdict(self.rules), sort_keys=True)
+        """A fingerprint of the rules and of the code that applies them: the same on every machine."""
+        text = json.dumps([self.reader_version, dataclasses.asdict(self.rules)], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from etl_spark.core.table import Table
@@ -81,9 +80,12 @@ class Size:
 
 @dataclass(frozen=True)
 class Generator:
-    """Makes input like the real one: `function(asked, output, seed=..., **sizes)`; returns the files it wrote."""
+    """Makes input like the real one: `generate(asked, output, seed=..., **sizes)` of `module`; returns its files.
 
-    function: Callable[..., Sequence[Path]]
+    A module's name, not the function: what a generator needs (numpy) is not needed where jobs run.
+    """
+
+    module: str
     sizes: tuple[Size, ...]
 
 

@@ -8,15 +8,29 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime
 
 import pyspark.sql.functions as F
+import pyspark.sql.types as T
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 
 from etl_spark.core.days import SourceFile
 from etl_spark.core.errors import InputError
 from etl_spark.core.filesystem import Entry, FileSystem
+from etl_spark.core.local import local_frame
 
-_FILE_SCHEMA = "date DATE, file STRING, uri STRING, size_bytes BIGINT, modified_at TIMESTAMP, checksum STRING"
+_LINE_SCHEMA = T.StructType(
+    [T.StructField("date", T.DateType()), T.StructField("file", T.StringType()), T.StructField("line", T.StringType())]
+)
+_FILE_SCHEMA = T.StructType(
+    [
+        T.StructField("date", T.DateType()),
+        T.StructField("file", T.StringType()),
+        T.StructField("uri", T.StringType()),
+        T.StructField("size_bytes", T.LongType()),
+        T.StructField("modified_at", T.TimestampType()),
+        T.StructField("checksum", T.StringType()),
+    ]
+)
 
 
 def find_files(fs: FileSystem, layout: str, days: Iterable[date]) -> tuple[SourceFile, ...]:
@@ -39,8 +53,7 @@ def _day_files(fs: FileSystem, layout: str, day: date) -> Iterator[SourceFile]:
     for entry in found:
         inside = fs.files(entry.path) if entry.is_folder else (entry,)
         for file in inside:
-            if not file.is_hidden:
-                yield _source_file(fs, day, file)
+            yield _source_file(fs, day, file)
 
 
 def _source_file(fs: FileSystem, day: date, entry: Entry) -> SourceFile:
@@ -58,22 +71,29 @@ def _source_file(fs: FileSystem, day: date, entry: Entry) -> SourceFile:
 
 
 def read_lines(spark: SparkSession, files: Sequence[SourceFile]) -> DataFrame:
-    r"""The lines of `files`: date, file, line. One row a line, as it stands between two `\n`, whatever its bytes.
+    r"""The lines of `files`: date, file, line. One row per line, whatever its bytes.
 
-    Hadoop's reader drops a UTF-8 byte order mark at the very start of a plain file.
+    A line ends at `\n`, and one `\r` before that is no part of it. Hadoop's reader drops a UTF-8 byte order mark at
+    the very start of a file.
     """
     if not files:
-        return spark.createDataFrame([], "date DATE, file STRING, line STRING")
+        return local_frame(spark, [], _LINE_SCHEMA)
     lines = (
         # Without lineSep a bare \r ends a line too. Paths are exact: a '[' or ':' in a folder's name is no pattern.
         spark.read.option("lineSep", "\n")
         .option("__globPaths__", "false")
         .text([file.path for file in files])
-        .select(F.col("value").alias("line"), F.input_file_name().alias("uri"))
+        .select(_without_carriage_return().alias("line"), F.input_file_name().alias("uri"))
     )
     names = F.broadcast(read_files(spark, files).select("date", "file", "uri"))
     # A left join: a line whose file is not known by its uri must fail the run (date is a key), not vanish.
     return lines.join(names, on="uri", how="left").select("date", "file", "line")
+
+
+def _without_carriage_return() -> Column:
+    # Cut as bytes: characters cannot be counted in what may not be text.
+    cut = F.expr("CAST(substring(CAST(value AS BINARY), 1, octet_length(value) - 1) AS STRING)")
+    return F.when(F.col("value").endswith("\r"), cut).otherwise(F.col("value"))
 
 
 def read_files(spark: SparkSession, files: Sequence[SourceFile]) -> DataFrame:
@@ -89,7 +109,7 @@ def read_files(spark: SparkSession, files: Sequence[SourceFile]) -> DataFrame:
         )
         for file in files
     ]
-    return spark.createDataFrame(rows, _FILE_SCHEMA)
+    return local_frame(spark, rows, _FILE_SCHEMA)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ old one's place in one step. The partition columns stand in the folder's name on
 
 from __future__ import annotations
 
+import pyspark.sql.functions as F
 from pyspark.sql import DataFrame
 
 from etl_spark.core.filesystem import FileSystem
@@ -44,8 +45,11 @@ class Exports:
         staging = f"{self._staging}/{table.name}"
         rows = df.repartition(*table.replaces) if table.replaces else df.coalesce(1)
         options = CSV_OPTIONS if self._format == "csv" else {}
+        binary = [column.name for column in table.columns if column.type == "BINARY" and self._format == "csv"]
         (
             rows.sortWithinPartitions(*table.grain)
+            # CSV is text: bytes that may be none stand in it as base64.
+            .withColumns({name: F.base64(name) for name in binary})
             .write.partitionBy(*table.replaces)
             .options(**options)
             .format(self._format)
@@ -57,7 +61,7 @@ class Exports:
         self._output.remove(staging)
 
     def _publish(self, staged: str, folder: str) -> None:
-        match [file for file in self._output.files(staged) if not file.is_hidden]:
+        match list(self._output.files(staged)):
             case [file]:
                 self._output.publish(file.path, f"{folder}/data.{self._format}")
             case []:

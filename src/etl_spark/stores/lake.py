@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from etl_spark.core.errors import EtlError, SchemaError
 from etl_spark.core.filesystem import FileSystem
+from etl_spark.core.local import local_frame
 from etl_spark.core.table import Scope, Table, condition
 
 
@@ -30,7 +31,7 @@ class Lake:
         Raises SchemaError where the stored table has other columns than this version's.
         """
         if not self._exists(table):
-            return self._spark.createDataFrame([], table.schema)
+            return local_frame(self._spark, [], table.schema)
         stored = self._spark.read.format("delta").load(self.path(table))
         columns = {(field.name, field.dataType) for field in stored.schema}
         differences = columns ^ {(field.name, field.dataType) for field in table.schema}
@@ -65,7 +66,9 @@ class Lake:
     def _exists(self, table: Table) -> bool:
         # A first write that died leaves files, and perhaps a log without a commit: no table yet.
         log = f"{self.path(table)}/_delta_log"
-        return any(entry.name.endswith(".json") and not entry.is_hidden for entry in self._output.files(log))
+        return self._output.entry(log) is not None and any(
+            entry.name.endswith(".json") and not entry.is_hidden for entry in self._output.entries(log)
+        )
 
 
 @contextmanager

@@ -14,7 +14,8 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from etl_spark.core.errors import EtlError, UsageError
-from etl_spark.core.filesystem import FileSystem, local_path
+from etl_spark.core.filesystem import FileSystem
+from etl_spark.core.uri import local_path
 
 
 class RunRecord:

@@ -31,6 +31,11 @@ class Verdict:
     seconds: int = 0
 
 
+def frame(content: bytes) -> list[bytes]:
+    """The lines of a file: they end at a newline, and one carriage return before that is dropped."""
+    return [line.removesuffix(b"\r") for line in content.split(b"\n")]
+
+
 def judge(line: bytes) -> Verdict | None:
     """The verdict on one line as it stands between two newlines, None where it is no row. Written from the issue."""
     if not line.strip(b" \t\r\f\v"):

@@ -20,7 +20,6 @@ import numpy as np
 import numpy.typing as npt
 
 from etl_spark.core.dates import DateRange
-from etl_spark.core.step import Generator, Size
 
 APPS = ("CHANNEL", "VOD", "CHILD", "KPLUS", "RELAX", "SPORT", "FIMS", "BHD")
 APP_SHARES = (0.9028, 0.0517, 0.0208, 0.0176, 0.0044, 0.0020, 0.00069998, 0.00000002)
@@ -185,12 +184,3 @@ def _faults_of(
     places = 1 + np.unique(_below(random, max(rows_per_day - 1, 1), len(RARE_FAULTS)))
     today = [fault for n, fault in enumerate(RARE_FAULTS) if (day.toordinal() + n) % 10 == 0]
     return list(zip(places.tolist(), today, strict=False))
-
-
-VIEWING_GENERATOR = Generator(
-    generate,
-    sizes=(
-        Size("contracts", 2_000, "customers there are"),
-        Size("rows_per_day", 1_000, "rows in each day's file"),
-    ),
-)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from etl_spark.core.audit import LOAD_AUDIT
-from etl_spark.core.step import Check, DailyFiles, Pipeline, Step, asked, files, lines, previous
+from etl_spark.core.step import Check, DailyFiles, Generator, Pipeline, Size, Step, asked, files, lines, previous
 from etl_spark.pipelines.viewing.checks import balance
-from etl_spark.pipelines.viewing.generate import VIEWING_GENERATOR
 from etl_spark.pipelines.viewing.logs import read_days
 from etl_spark.pipelines.viewing.profile import build_profile
 from etl_spark.pipelines.viewing.settings import ViewingSettings
@@ -71,5 +70,11 @@ VIEWING = Pipeline(
             ),
         ),
     ),
-    generator=VIEWING_GENERATOR,
+    generator=Generator(
+        "etl_spark.pipelines.viewing.generate",
+        sizes=(
+            Size("contracts", 2_000, "customers there are"),
+            Size("rows_per_day", 1_000, "rows in each day's file"),
+        ),
+    ),
 )

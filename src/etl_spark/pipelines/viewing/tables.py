@@ -39,7 +39,7 @@ VIEWING_REJECTED = Table(
         _LOG_DATE,
         Column("file", "VARCHAR(1024)", "path of the file below the source"),
         Column("reason", "VARCHAR(32)", "the first rule that the line fails"),
-        Column("line", "BINARY", "the line's bytes as they stood in the file, without its newline"),
+        Column("line", "BINARY", "the line's bytes as they stood in the file, without the \\n or \\r\\n at its end"),
         Column("line_count", "BIGINT", "how often this line stands in the file"),
     ),
     grain=("log_date", "file", "reason", "line"),

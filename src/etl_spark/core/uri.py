@@ -1,0 +1,23 @@
+"""Paths and URIs, told from their text alone."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from etl_spark.core.errors import UsageError
+
+
+def refuse_credentials(uri: str) -> str:
+    """`uri` itself. Raises UsageError, without showing it, where it carries a password: paths are logged and stored."""
+    if re.search(r"://[^/]*:[^/]*@", uri):
+        raise UsageError("a URI with a user and a password in it is refused: give credentials in the environment")
+    return uri
+
+
+def local_path(uri: str) -> Path | None:
+    """The place of a path or file: URI on this machine, told without asking Hadoop; None for any other scheme."""
+    scheme, colon, rest = uri.partition(":")
+    if not colon or "/" in scheme:
+        return Path(uri)
+    return Path("/" + rest.lstrip("/")) if scheme == "file" else None
