@@ -48,6 +48,7 @@ def start(name: str, options: Mapping[str, str], *, run_id: str, log: Path) -> S
     if not is_submitted and SparkContext._active_spark_context is None:
         conf.setAll([(key, value) for key, value in options.items() if key not in ALWAYS])
         _launch(conf, run_id, log)
+    _require_delta()
     try:
         session = SparkSession.builder.config(conf=conf).getOrCreate()
     except PySparkException as error:
@@ -55,10 +56,15 @@ def start(name: str, options: Mapping[str, str], *, run_id: str, log: Path) -> S
     if is_submitted:
         # On one machine the JVM's log is the user's terminal, and all that matters there is said by this program.
         session.sparkContext.setLogLevel("OFF" if str(session.sparkContext.master).startswith("local") else "WARN")
-    if isinstance(session._jvm.io.delta.tables.DeltaTable, JavaPackage):  # type: ignore[union-attr]
-        package = f"io.delta:delta-spark_{_SCALA.get(pyspark.__version__[0], '2.13')}"
-        raise EngineError(f"Delta is not on Spark's class path: add --packages {package}:VERSION to spark-submit")
     return session
+
+
+def _require_delta() -> None:
+    """Asked before there is a session: Spark would start without its extension, and only warn, with a stack trace."""
+    SparkContext._ensure_initialized()
+    if isinstance(SparkContext._jvm.io.delta.tables.DeltaTable, JavaPackage):  # type: ignore[union-attr]
+        package = f"io.delta:delta-spark_{_SCALA.get(pyspark.__version__[0], '2.13')}:VERSION"
+        raise EngineError(f"Delta is not on Spark's class path: add --packages {package} to spark-submit")
 
 
 def delta_package() -> str:
