@@ -155,7 +155,7 @@ def connect() -> duckdb.DuckDBPyConnection:
 class Trial:
     """A source with two versions, a job over it, and what its tables must hold; `set_up` makes one.
 
-    `spark_here`: references and the lake are made and read by the Spark session of this process.
+    `spark_here`: what is not to be killed uses the Spark session of this process, which saves its start.
     """
 
     work: Path
@@ -184,6 +184,13 @@ class Trial:
         with (self.work / "job.log").open("ab") as log:
             return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
 
+    def run_to_end(self, output: Path) -> int:
+        """Runs the job and returns its exit code."""
+        if self.spark_here:
+            return cli.main(self.arguments(output))
+        with ended(self.start(output)) as job:
+            return job.wait()
+
     def flip(self, version: str) -> None:
         """Puts the files of `version` into the source, each in one step, and with a modification time of its own."""
         source = self.work / "source"
@@ -200,11 +207,7 @@ class Trial:
         output = self.work / f"reference_{version}"
         self.flip(version)
         started = time.monotonic()
-        if self.spark_here:
-            exit_code = cli.main(self.arguments(output))
-        else:
-            with ended(self.start(output)) as job:
-                exit_code = job.wait()
+        exit_code = self.run_to_end(output)
         if exit_code != 0:
             raise RuntimeError(f"the reference run ended with {exit_code}, see {self.work / 'job.log'}")
         self.run_seconds = time.monotonic() - started
@@ -304,8 +307,7 @@ class Trial:
         if with_lake:
             failures += self.check_lake(sorted(self.state.allowed))
 
-        with ended(self.start(self.output)) as job:
-            exit_code = job.wait()
+        exit_code = self.run_to_end(self.output)
         if exit_code == 0:
             self.state = State(self.state.flip, version, frozenset({version}), True)
         else:

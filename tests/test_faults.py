@@ -31,7 +31,7 @@ NEW: Parts = {("2022-04-01",): (3, 21), ("2022-04-02",): (3, 22)}
 
 @pytest.mark.usefixtures("spark")
 def test_nothing_is_lost_when_the_job_is_killed(tmp_path: Path) -> None:
-    trial = set_up(tmp_path / "faults", days=4, rows_per_day=150, contracts=200, spark_here=True)
+    trial = set_up(tmp_path / "faults", days=4, rows_per_day=100, contracts=120, spark_here=True)
     # The first, at any point of the very first run into an empty output; the second, between the first exported file
     # that is new and the last one.
     kills = (

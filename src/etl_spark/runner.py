@@ -143,7 +143,7 @@ class Run:
             rules_version=self.settings.rules_version,
             run_id=self.request.run_id,
         )
-        with self._timed("reading"), readable(self.plan.files_to_read):
+        with self._timed("reading"), readable(self.spark, self.plan.files_to_read):
             self.new_audit = reading.audit(self.plan.files_to_read, frames.pop(LOAD_AUDIT)) if frames else []
         self.audit = [row for row in self.known_audit if row.date in self.plan.known] + self.new_audit
         self._judge(frames.get(self.pipeline.quarantine))

@@ -113,7 +113,7 @@ def test_a_damaged_gzip_fails_and_is_named(spark: SparkSession, tmp_path: Path, 
     write(tmp_path / "20220401.json")
     write(tmp_path / "20220402.json.gz", damaged()[kind])
     found = find(spark, tmp_path, "%Y%m%d.json")
-    with pytest.raises(InputError, match=r"cannot read .*/20220402\.json\.gz to its end"), readable(found):
+    with pytest.raises(InputError, match=r"cannot read .*/20220402\.json\.gz to its end"), readable(spark, found):
         read_lines(spark, found).count()
 
 

@@ -78,16 +78,16 @@ def read_lines(spark: SparkSession, files: Sequence[SourceFile]) -> DataFrame:
     """
     if not files:
         return local_frame(spark, [], _LINE_SCHEMA)
-    lines = (
-        # Without lineSep a bare \r ends a line too. Paths are exact: a '[' or ':' in a folder's name is no pattern.
-        spark.read.option("lineSep", "\n")
-        .option("__globPaths__", "false")
-        .text([file.path for file in files])
-        .select(_without_carriage_return().alias("line"), F.input_file_name().alias("uri"))
-    )
+    lines = _read_text(spark, files).select(_without_carriage_return().alias("line"), F.input_file_name().alias("uri"))
     names = F.broadcast(read_files(spark, files).select("date", "file", "uri"))
     # A left join: a line whose file is not known by its uri must fail the run (date is a key), not vanish.
     return lines.join(names, on="uri", how="left").select("date", "file", "line")
+
+
+def _read_text(spark: SparkSession, files: Sequence[SourceFile]) -> DataFrame:
+    # Without lineSep a bare \r ends a line too. Paths are exact: a '[' or ':' in a folder's name is no pattern.
+    reader = spark.read.option("lineSep", "\n").option("__globPaths__", "false")
+    return reader.text([file.path for file in files])
 
 
 def _without_carriage_return() -> Column:
@@ -113,14 +113,28 @@ def read_files(spark: SparkSession, files: Sequence[SourceFile]) -> DataFrame:
 
 
 @contextmanager
-def readable(files: Sequence[SourceFile]) -> Iterator[None]:
+def readable(spark: SparkSession, files: Sequence[SourceFile]) -> Iterator[None]:
     """Turns Spark's failure to read one of `files` (a truncated gzip, a lost file) into an InputError that names it."""
     try:
         yield
     except (Py4JJavaError, PySparkException) as error:
-        broken = [file for file in files if f"while reading file {file.uri}." in str(error)]
-        if not broken:
+        cause = re.search(r"java\.(?:io|util\.zip)\.\w+: (.+)", str(error))
+        broken = _broken_file(spark, files, str(error)) if cause else None
+        if cause is None or broken is None:
             raise
-        cause = re.search(r"Caused by: java\.(?:io|util\.zip)\.\w+: (.+)", str(error))
-        why = f" ({cause.group(1)})" if cause else ""
-        raise InputError(f"cannot read {broken[0].path} to its end, it is truncated or damaged{why}") from error
+        raise InputError(
+            f"cannot read {broken.path} to its end, it is truncated or damaged ({cause.group(1)})"
+        ) from error
+
+
+def _broken_file(spark: SparkSession, files: Sequence[SourceFile], error: str) -> SourceFile | None:
+    """The file that Spark failed at. Spark 3.5 does not say which where it fails within a file: then each is tried."""
+    for file in files:
+        if f"while reading file {file.uri}." in error:
+            return file
+    for file in files:
+        try:
+            _read_text(spark, [file]).count()
+        except (Py4JJavaError, PySparkException):
+            return file
+    return None
