@@ -377,11 +377,14 @@ class Reader(Thread):
             return
         marked: str | None = None
         for table in EXPORTED:
+            known_files = self.trial.files()
             try:
                 found = read_export(db, self.trial.output, self.file_format, table)
             except duckdb.Error as error:
                 if before.is_complete or "No files found" not in str(error):
-                    self.failures.append(f"{self.file_format} {table.name} cannot be read: {error}")
+                    # DuckDB opens a Parquet file twice, for its footer and for its rows: a failure all the same.
+                    when = "while files were replaced" if self.trial.files() != known_files else "nothing was replaced"
+                    self.failures.append(f"{self.file_format} {table.name} cannot be read ({when}): {error}")
                 continue
             finally:
                 self.reads += 1

@@ -31,7 +31,7 @@ NEW: Parts = {("2022-04-01",): (3, 21), ("2022-04-02",): (3, 22)}
 
 @pytest.mark.usefixtures("spark")
 def test_nothing_is_lost_when_the_job_is_killed(tmp_path: Path) -> None:
-    trial = set_up(tmp_path / "faults", days=4, rows_per_day=100, contracts=120, spark_here=True)
+    trial = set_up(tmp_path / "faults", days=2, rows_per_day=150, contracts=200, spark_here=True)
     # The first, at any point of the very first run into an empty output; the second, between the first exported file
     # that is new and the last one.
     kills = (
@@ -112,8 +112,8 @@ def test_a_reader_that_finds_the_run_marked_complete_takes_nothing_old(reader: R
 def test_a_reader_tells_of_a_table_that_it_cannot_open(reader: Reader) -> None:
     file = _export(reader.trial.output, VIEWING_TREND, "A")
     file.write_bytes(file.read_bytes()[:100])
-    assert "parquet viewing_trend cannot be read" in _failures(reader)[0]
+    assert "parquet viewing_trend cannot be read (nothing was replaced)" in _failures(reader)[0]
     file.unlink()
-    assert "parquet viewing_trend cannot be read" in _failures(reader)[0]
+    assert "parquet viewing_trend cannot be read (nothing was replaced)" in _failures(reader)[0]
     reader.trial.state = State(1, "B", frozenset("AB"), is_complete=False)
     assert _failures(reader) == []
