@@ -29,6 +29,7 @@ OLD: Parts = {("2022-04-01",): (3, 11), ("2022-04-02",): (3, 12)}
 NEW: Parts = {("2022-04-01",): (3, 21), ("2022-04-02",): (3, 22)}
 
 
+@pytest.mark.default_spark
 @pytest.mark.usefixtures("spark")
 def test_nothing_is_lost_when_the_job_is_killed(tmp_path: Path) -> None:
     trial = set_up(tmp_path / "faults", days=2, rows_per_day=150, contracts=200, spark_here=True)

@@ -83,6 +83,7 @@ def days_read(output: Path) -> list[str]:
     return list(json.loads(newest.read_text())["days_read"])
 
 
+@pytest.mark.default_spark
 def test_any_history_ends_as_a_rebuild_would(
     spark: SparkSession, logs: Path, tmp_path: Path, view: Callable[..., int]
 ) -> None:
@@ -117,6 +118,7 @@ def test_any_history_ends_as_a_rebuild_would(
     equals_a_rebuild(days[4], days[6], "--allow-missing-days")
 
 
+@pytest.mark.default_spark
 def test_a_range_with_nothing_in_it_is_a_result_too(
     spark: SparkSession, logs: Path, view: Callable[..., int], tmp_path: Path
 ) -> None:
@@ -186,6 +188,7 @@ def test_what_is_wrong_with_the_input_is_said_and_changes_nothing(
     )
 
 
+@pytest.mark.default_spark
 def test_missing_days_can_be_allowed_but_not_all_of_them(
     logs: Path, view: Callable[..., int], capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -246,6 +249,7 @@ def test_an_unknown_table_to_export_is_refused(
     assert "viewing has no table viewing_weekly" in one_line(capfd.readouterr().err)
 
 
+@pytest.mark.default_spark
 def test_other_rules_judge_the_days_anew_and_lake_tables_can_be_exported(
     view: Callable[..., int], tmp_path: Path, logs: Path
 ) -> None:

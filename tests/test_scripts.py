@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.default_spark
+
 PROJECT = Path(__file__).parents[1]
 
 JAVA_17 = """echo 'openjdk version "17.0.15" 2025-04-15' >&2"""
