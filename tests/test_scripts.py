@@ -334,7 +334,7 @@ def test_ci_runs_the_checks_then_both_spark_lines(ready: Checkout) -> None:
         "ruff format --check",
         "mypy ",
         "lint-imports --no-logo",
-        "-m pytest -k a b",
+        "-m pytest -m not default_spark -k a b",
         "-m pytest -k a b",
     ]
     assert run.stdout.splitlines()[-2:] == [
