@@ -13,10 +13,13 @@ import pyspark
 from pyspark.sql import SparkSession
 
 from etl_spark import __version__, config, log, session
+from etl_spark.core.audit import AMOUNT_PARTS, Measure
 from etl_spark.core.errors import EtlError
+from etl_spark.core.request import Request
 from etl_spark.core.step import Pipeline
 from etl_spark.pipelines import PIPELINES
-from etl_spark.runner import Report, Request, Run
+from etl_spark.quality import Tally
+from etl_spark.runner import Report, Run
 from etl_spark.stores.records import RunRecord
 
 
@@ -66,33 +69,42 @@ def run_recorded(pipeline: Pipeline, request: Request, *, config_file: Path | No
         log.LOGGER.exception("unexpected failure")
         first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
         values |= {"exit_code": 1, "error": f"unexpected failure: {first_line} (see {record.log})"}
-    values |= {"ended_at": _now(), "took_seconds": round(time.monotonic() - started, 3)} | asdict(report)
+    values |= {"ended_at": _now(), "took_seconds": round(time.monotonic() - started, 3)}
+    values |= report.coverage | {
+        "total": _total(report.total, pipeline.source.measure),
+        "places": report.places,
+        "times": report.times,
+    }
     record.save(values, spark)
     if values["error"]:
         print(f"etl-spark: {values['error']}", file=sys.stderr)
     else:
-        print(summary(request, report, record.place))
+        print(summary(request, report, pipeline.source.measure, record.place))
     return int(values["exit_code"])
 
 
-def summary(request: Request, report: Report, record: str) -> str:
+def summary(request: Request, report: Report, measure: Measure, record: str) -> str:
     """What a person wants to know of a run that is done."""
     total = report.total
-    days = f"{report.days_found} of {report.days_asked} found, {len(report.days_read)} read in this run"
-    if report.days_missing:
-        days += f", missing: {', '.join(str(day) for day in report.days_missing)}"
     lines = [
         f"done: {request.asked}",
-        f"  days       {days}; {report.previous_days_found} of the {report.days_asked} days before",
+        *(f"  {what:<10} {said}" for what, said in report.in_words.items()),
         f"  rows       {total.rows_in:,} read = {total.rows_accepted:,} accepted + {total.rows_rejected:,} rejected",
         *(f"               {count:>12,}  {reason}" for reason, count in total.rejected.items()),
         *(f"               {count:>12,}  {reason}, accepted" for reason, count in total.flagged.items()),
-        f"  seconds    {total.seconds_accepted:,} watched; {total.seconds_in:,} read = "
-        f"{total.seconds_accepted:,} accepted + {total.seconds_rejected:,} rejected",
+        f"  {measure:<10} {total.amount_in:,} read = "
+        f"{total.amount_accepted:,} accepted + {total.amount_rejected:,} rejected",
         *(f"  results    {place}" for place in report.places),
         f"  record     {record}",
     ]
     return "\n".join(lines)
+
+
+def _total(total: Tally, measure: Measure) -> dict[str, Any]:
+    """`total` for the record: seconds as numbers, and money, which JSON would make a float, as text."""
+    exact = int if measure == "seconds" else str
+    amounts = {f"{measure}_{part}": exact(getattr(total, f"amount_{part}")) for part in AMOUNT_PARTS}
+    return {name: value for name, value in asdict(total).items() if not name.startswith("amount_")} | amounts
 
 
 def _now() -> str:

@@ -66,6 +66,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> _Parser:
     # Imported here: without Spark there are no pipelines, and that is said in a sentence.
+    from etl_spark.core.step import Extracts
     from etl_spark.pipelines import PIPELINES
     from etl_spark.runner import SINKS
 
@@ -106,6 +107,13 @@ def _parser() -> _Parser:
             "--allow-missing-days", action="store_true", help="go on with the days that the source has, if any"
         )
         job.add_argument("--refresh", action="store_true", help="read again the days that have not changed")
+        if isinstance(pipeline.source, Extracts):
+            job.add_argument(
+                "--extract-date",
+                metavar="DATE",
+                type=parse_date,
+                help="the day as of which the source is (default: the end date); of folders dt=..., the last one read",
+            )
     generate = commands.add_parser("generate", help="input like the real one, of any size, for tests and trials")
     subjects = generate.add_subparsers(title="of", metavar="JOB", required=True, parser_class=_Parser)
     for pipeline in PIPELINES.values():
@@ -142,7 +150,8 @@ def _count(text: str) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     from etl_spark.application import run_recorded
-    from etl_spark.runner import SINKS, Request
+    from etl_spark.core.request import Request
+    from etl_spark.runner import SINKS
 
     asked = DateRange(options.start_date, options.end_date)
     now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
@@ -153,6 +162,7 @@ def _run(options: argparse.Namespace) -> int:
         sinks=tuple(dict.fromkeys(options.sink or SINKS)),
         allow_missing_days=options.allow_missing_days,
         refresh=options.refresh,
+        extract_date=getattr(options, "extract_date", None),
     )
     return run_recorded(options.pipeline, request, config_file=options.config, source=options.source)
 

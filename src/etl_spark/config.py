@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import tomllib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,24 @@ def load(
         raise UsageError(f"{place}: [{pipeline}] has unknown keys: {', '.join(sorted(error.keys))}") from None
     except (dacite.DaciteError, UsageError) as error:
         raise UsageError(f"{place}: [{pipeline}] {error}") from None
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Who logs in, and with what: never shown, and never an argument of a command."""
+
+    user: str
+    password: str = field(repr=False)
+
+
+def credentials(name: str) -> Credentials:
+    """Those of the source or sink `name`, from the environment. Raises UsageError where they are not there."""
+    variables = tuple(f"ETL_SPARK_{name.upper()}_{part}" for part in ("USER", "PASSWORD"))
+    missing = [variable for variable in variables if variable not in os.environ]
+    if missing:
+        raise UsageError(f"set {' and '.join(missing)} in the environment, to log in to {name}")
+    user, password = (os.environ[variable] for variable in variables)
+    return Credentials(user, password)
 
 
 def conf_file(name: str) -> Path:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from decimal import Decimal
 
 import pyspark.sql.functions as F
 from pyspark.sql import Column, DataFrame
 
-from etl_spark.core.audit import ALL, AuditRow
+from etl_spark.core.audit import ALL, AuditRow, exact_sum
 from etl_spark.core.errors import ReconciliationError
+from etl_spark.core.step import Check, asked, whole
+from etl_spark.core.table import Table
 
 EXAMPLE_BYTES = 200
 """How much of a rejected line is shown."""
@@ -32,14 +34,15 @@ def first_reason(rules: Sequence[Rule]) -> Column:
 
 @dataclass(frozen=True)
 class Tally:
-    """What rows of load_audit add up to. Rows and seconds; `rejected` and `flagged` are rows by reason."""
+    """What rows of load_audit add up to. `rejected` and `flagged` are rows by reason; amounts are of one measure."""
 
     rows_in: int = 0
     rows_accepted: int = 0
     rows_rejected: int = 0
-    seconds_in: int = 0
-    seconds_accepted: int = 0
-    seconds_rejected: int = 0
+    rows_outside: int = 0
+    amount_in: Decimal = Decimal(0)
+    amount_accepted: Decimal = Decimal(0)
+    amount_rejected: Decimal = Decimal(0)
     rejected: Mapping[str, int] = field(default_factory=dict)
     flagged: Mapping[str, int] = field(default_factory=dict)
 
@@ -57,18 +60,19 @@ def tally(audit: Iterable[AuditRow]) -> Tally:
         rows_in=sum(row.rows_in or 0 for row in whole),
         rows_accepted=sum(row.rows_accepted or 0 for row in whole),
         rows_rejected=sum(row.rows_rejected for row in whole),
-        seconds_in=int(sum(row.seconds_in or 0 for row in whole)),
-        seconds_accepted=int(sum(row.seconds_accepted or 0 for row in whole)),
-        seconds_rejected=int(sum(row.seconds_rejected for row in whole)),
+        rows_outside=sum(row.rows_outside for row in whole),
+        amount_in=exact_sum(row.amount_in for row in whole if row.amount_in),
+        amount_accepted=exact_sum(row.amount_accepted for row in whole if row.amount_accepted),
+        amount_rejected=exact_sum(row.amount_rejected for row in whole),
         rejected=_by_reason((row.reason, row.rows_rejected) for row in parts),
         flagged=_by_reason((row.reason, row.rows_flagged) for row in parts),
     )
     if (
         total.rows_in != total.rows_accepted + total.rows_rejected
-        or total.seconds_in != total.seconds_accepted + total.seconds_rejected
+        or total.amount_in != exact_sum((total.amount_accepted, total.amount_rejected))
         or total.rows_rejected != sum(total.rejected.values())
     ):
-        raise ReconciliationError(f"rows or seconds do not add up: {total}")
+        raise ReconciliationError(f"rows or amounts do not add up: {total}")
     return total
 
 
@@ -79,17 +83,17 @@ def _by_reason(counts: Iterable[tuple[str, int]]) -> dict[str, int]:
     return {reason: count for reason, count in sorted(sums.items()) if count}
 
 
-def days_over_limit(audit: Iterable[AuditRow], max_rejected_share: float) -> dict[date, Tally]:
-    """The days of which a larger share of the rows was rejected than may be."""
-    by_day: dict[date, list[AuditRow]] = {}
+def over_limit(audit: Iterable[AuditRow], limit: float, group: Callable[[AuditRow], str]) -> dict[str, Tally]:
+    """The groups of rows, such as days, of which a larger share than `limit` was rejected."""
+    by_group: dict[str, list[AuditRow]] = {}
     for row in audit:
-        by_day.setdefault(row.date, []).append(row)
-    tallies = {day: tally(rows) for day, rows in sorted(by_day.items())}
-    return {day: one for day, one in tallies.items() if one.rejected_share > max_rejected_share}
+        by_group.setdefault(group(row), []).append(row)
+    tallies = {name: tally(rows) for name, rows in sorted(by_group.items())}
+    return {name: one for name, one in tallies.items() if one.rejected_share > limit}
 
 
-def too_many_rejected(days: Mapping[date, Tally], limit: float, rejected: DataFrame) -> str:
-    """What to tell of `days`: the reasons found in `rejected` (reason, line, line_count), with an example of each."""
+def too_many_rejected(groups: Mapping[str, Tally], limit: float, rejected: DataFrame) -> str:
+    """What to tell of `groups`: the reasons found in `rejected` (reason, line, line_count), an example of each."""
     shortest_first = F.struct(F.octet_length("line"), "line")
     reasons = (
         rejected.groupBy("reason")
@@ -100,7 +104,7 @@ def too_many_rejected(days: Mapping[date, Tally], limit: float, rejected: DataFr
         .orderBy(F.desc("rows"), "reason")
         .collect()
     )
-    shares = (f"{day} {one.rows_rejected} of {one.rows_in} ({one.rejected_share:.1%})" for day, one in days.items())
+    shares = (f"{name} {one.rows_rejected} of {one.rows_in} ({one.rejected_share:.1%})" for name, one in groups.items())
     return "\n".join(
         (
             f"more than {limit:.1%} of the rows were rejected, no table was changed: {', '.join(shares)}",
@@ -111,3 +115,22 @@ def too_many_rejected(days: Mapping[date, Tally], limit: float, rejected: DataFr
 
 def _printable(line: bytes) -> str:
     return repr(line.decode("utf-8", "backslashreplace"))[1:-1] + ("..." if len(line) == EXAMPLE_BYTES else "")
+
+
+def unique(table: Table, *key: str) -> Check:
+    """No two rows of the asked days of `table` share `key`, which is its grain if none is named."""
+    columns = key or table.grain
+
+    def query(rows: DataFrame) -> DataFrame:
+        return rows.groupBy(*columns).agg(F.count(F.lit(1)).alias("rows")).where("rows > 1")
+
+    return Check(f"{table.name} has one row per {', '.join(columns)}", query, (asked(table),))
+
+
+def resolves(fact: Table, key: str, dimension: Table) -> Check:
+    """Each `key` in the asked days of `fact` is one of `dimension`, which has it under the same name."""
+
+    def query(rows: DataFrame, members: DataFrame) -> DataFrame:
+        return rows.join(members, on=key, how="left_anti").groupBy(key).agg(F.count(F.lit(1)).alias("rows"))
+
+    return Check(f"{fact.name}.{key} is one of {dimension.name}", query, (asked(fact), whole(dimension)))

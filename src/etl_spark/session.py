@@ -28,6 +28,10 @@ ALWAYS = {
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     # A JSON value of the wrong type fails its line, which is then judged, instead of passing as null.
     "spark.sql.json.enablePartialResults": "false",
+    # A row with too few values, or too many, is told by all of its columns.
+    "spark.sql.csv.parser.columnPruning.enabled": "false",
+    # Spark 3.5 would fail where an older Spark read a date otherwise.
+    "spark.sql.legacy.timeParserPolicy": "CORRECTED",
     # What cannot be read must fail, not vanish.
     "spark.sql.files.ignoreCorruptFiles": "false",
     "spark.sql.files.ignoreMissingFiles": "false",

@@ -13,7 +13,9 @@ ASKED = DateRange(D3, D4)
 
 def file(day: date, name: str = "", **changes: Any) -> SourceFile:
     name = name or f"{day:%Y%m%d}.json"
-    return replace(SourceFile(day, name, f"/logs/{name}", f"file:///logs/{name}", 100, 1_650_000_000_123), **changes)
+    return replace(
+        SourceFile(day, name, f"/logs/{name}", f"file:///logs/{name}", "logs", 100, 1_650_000_000_123), **changes
+    )
 
 
 def plan(*files: SourceFile, known: tuple[SourceFile, ...] = (), rules: str = "r1", refresh: bool = False) -> DayPlan:

@@ -7,11 +7,11 @@ from dataclasses import fields
 import pytest
 
 from etl_spark.core.audit import LOAD_AUDIT
-from etl_spark.core.step import Pipeline
+from etl_spark.core.step import NOTHING, DailyFiles, Extracts, Pipeline
 from etl_spark.core.table import Table
 from etl_spark.pipelines import PIPELINES
 
-RUN_PARAMETERS = {"asked", "days_found", "previous_days_found"}
+RUN_PARAMETERS = {"asked", "days_found", "previous_days_found", "extract_dates"}
 
 
 @pytest.fixture(params=list(PIPELINES.values()), ids=list(PIPELINES))
@@ -26,14 +26,35 @@ def test_each_table_has_one_producer_in_all_pipelines() -> None:
 
 
 def test_every_input_is_the_source_or_an_earlier_output(pipeline: Pipeline) -> None:
-    known = {pipeline.source.name}
+    match pipeline.source:
+        case Extracts(tables=tables):
+            sources = {extract.name: {"rows"} for extract in tables}
+        case DailyFiles(name=name):
+            sources = {name: {"files", "lines"}}
+    made: set[str] = set()
     for step in pipeline.steps:
         for one in step.inputs:
-            assert one.of in known
-            assert (one.part in ("files", "lines")) == (one.of == pipeline.source.name)
-        known |= {table.name for table in step.outputs}
+            of_table = one.of in made and one.part in ("asked", "previous", "whole")
+            assert one == NOTHING or of_table or one.part in sources.get(one.of, ())
+        made |= {table.name for table in step.outputs}
     for check in pipeline.checks:
-        assert {one.of for one in check.inputs} <= known - {pipeline.source.name}
+        assert {one.of for one in check.inputs} <= made
+
+
+def test_a_source_has_no_name_of_a_table() -> None:
+    names = {
+        extract.name for one in PIPELINES.values() if isinstance(one.source, Extracts) for extract in one.source.tables
+    }
+    assert not names & {table.name for table in tables()}
+
+
+def test_an_extract_says_what_it_is(pipeline: Pipeline) -> None:
+    extracts = pipeline.source.tables if isinstance(pipeline.source, Extracts) else ()
+    for extract in extracts:
+        required = {column.name for column in extract.columns if not column.nullable}
+        assert set(extract.key) <= required
+        assert {extract.day} <= {*required, None}
+        assert {one.extract for one in extract.through} <= {other.name for other in extracts if other.day}
 
 
 def test_parameters_are_what_the_transform_takes_and_a_run_has(pipeline: Pipeline) -> None:

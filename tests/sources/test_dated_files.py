@@ -20,7 +20,7 @@ D1, D2, D3 = (date(2022, 4, day) for day in (1, 2, 3))
 
 
 def find(spark: SparkSession, root: Path, layout: str, days: Iterable[date] = (D1, D2, D3)) -> tuple[SourceFile, ...]:
-    return find_files(FileSystem(spark, str(root)), layout, days)
+    return find_files(FileSystem(spark, str(root)), layout, days, source_table="logs")
 
 
 def write(file: Path, content: bytes = b"x\n") -> None:

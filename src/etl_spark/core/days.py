@@ -11,19 +11,20 @@ from etl_spark.core.dates import DateRange
 
 @dataclass(frozen=True, order=True)
 class SourceFile:
-    """One file of one day as the file system tells of it, before it is opened.
+    """One file of one day as the file system tells of it, before it is opened; or a table of a database.
 
     `name` is relative to the source's root; `path` is where to open it, `uri` the same escaped, as a scan reports it.
-    `size_bytes` as stored (compressed), `modified_ms` since 1970 in UTC; `checksum` is the object store's ETag, empty
-    where a file system has none.
+    `source_table` is what it holds. `size_bytes` as stored (compressed), `modified_ms` since 1970 in UTC, None for a
+    database's table; `checksum` is the object store's ETag, empty where a file system has none.
     """
 
     day: date
     name: str
     path: str
     uri: str
-    size_bytes: int
-    modified_ms: int
+    source_table: str
+    size_bytes: int | None = None
+    modified_ms: int | None = None
     checksum: str = ""
 
 
@@ -33,8 +34,8 @@ class Fingerprint:
 
     source: str
     name: str
-    size_bytes: int
-    modified_ms: int
+    size_bytes: int | None
+    modified_ms: int | None
     checksum: str
     rules: str
 

@@ -1,7 +1,8 @@
-"""The settings that every pipeline over daily files has, whatever it makes of them."""
+"""The settings that every pipeline has, by the kind of its source."""
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 import hashlib
 import json
@@ -9,36 +10,101 @@ import re
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from etl_spark.core.database import is_database, parse_database
 from etl_spark.core.errors import UsageError
 from etl_spark.core.uri import refuse_credentials
 
 
 @dataclass(frozen=True, kw_only=True)
-class DailySettings:
-    """`rules` decides what becomes of a row: a day that was read by other rules is read again.
+class SourceSettings:
+    """Where the input is, how much of it may be rejected, and which tables are exported beside those that always are.
 
     Raises UsageError for a value that cannot work.
     """
 
-    reader_version: ClassVar[int] = 1
-    """To be raised by a change of code that would judge the same row otherwise."""
-
     source: str
-    layout: str
     max_rejected_share: float
     export_also: tuple[str, ...]
-    rules: Any
 
     def __post_init__(self) -> None:
         refuse_credentials(self.source)
+        if not 0 <= self.max_rejected_share <= 1:
+            raise UsageError(f"max_rejected_share is a share of 1, not {self.max_rejected_share}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DailySettings(SourceSettings):
+    """`rules` decides what becomes of a row: a day that was read by other rules is read again."""
+
+    reader_version: ClassVar[int] = 1
+    """To be raised by a change of code that would judge the same row otherwise."""
+
+    layout: str
+    rules: Any
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         directives = re.findall(r"%.?", self.layout)
         if sorted(set(directives)) != ["%Y", "%d", "%m"]:
             raise UsageError(f"layout '{self.layout}' must name the day by %Y, %m and %d, and by nothing else")
-        if not 0 <= self.max_rejected_share <= 1:
-            raise UsageError(f"max_rejected_share is a share of 1, not {self.max_rejected_share}")
 
     @property
     def rules_version(self) -> str:
         """A fingerprint of the rules and of the code that applies them: the same on every machine."""
-        text = json.dumps([self.reader_version, dataclasses.asdict(self.rules)], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return _fingerprint(self.reader_version, dataclasses.asdict(self.rules))
+
+
+@dataclass(frozen=True)
+class CsvFormat:
+    """How CSV extracts are written. `quoted_newlines` off lets a large file be read in parallel."""
+
+    delimiter: str
+    encoding: str
+    quoted_newlines: bool
+
+    def __post_init__(self) -> None:
+        if len(self.delimiter) != 1 or self.delimiter in '"\r\n':
+            raise UsageError(f"csv.delimiter is one character, and no quote or newline, not '{self.delimiter}'")
+        try:
+            codecs.lookup(self.encoding)
+        except LookupError:
+            raise UsageError(f"csv.encoding: '{self.encoding}' is not the name of an encoding") from None
+
+
+@dataclass(frozen=True)
+class JdbcReading:
+    """How a database is read: rows fetched at a time, and queries that read a large table side by side."""
+
+    fetch_size: int
+    partitions: int
+
+    def __post_init__(self) -> None:
+        if self.fetch_size < 1 or self.partitions < 1:
+            raise UsageError("jdbc.fetch_size and jdbc.partitions must be at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractSettings(SourceSettings):
+    """`date_formats` are Spark's patterns of dates that are not ISO, tried in their order."""
+
+    reader_version: ClassVar[int] = 1
+    """To be raised by a change of code that would judge the same row otherwise."""
+
+    date_formats: tuple[str, ...]
+    csv: CsvFormat
+    jdbc: JdbcReading
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if is_database(self.source):
+            parse_database(self.source)
+
+    @property
+    def rules_version(self) -> str:
+        """A fingerprint of what decides how a value is read: the same on every machine."""
+        return _fingerprint(self.reader_version, self.date_formats, dataclasses.asdict(self.csv))
+
+
+def _fingerprint(*values: Any) -> str:
+    text = json.dumps(values, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
+from etl_spark.core.audit import Measure
+from etl_spark.core.extract import Extract
 from etl_spark.core.table import Table
 
-Part = Literal["files", "lines", "asked", "previous"]
+Part = Literal["files", "lines", "rows", "asked", "previous", "whole", "nothing"]
 
 
 @dataclass(frozen=True)
@@ -17,14 +19,29 @@ class DailyFiles:
 
     name: str
     doc: str
+    measure: Measure
+    judged_by: ClassVar = "date"
+    """Of each of which only a share of the rows may be rejected."""
+
+
+@dataclass(frozen=True)
+class Extracts:
+    """A source that has tables, as extracts of them or in a database."""
+
+    name: str
+    doc: str
+    tables: tuple[Extract, ...]
+    measure: Measure = "money"
+    judged_by: ClassVar = "source_table"
 
 
 @dataclass(frozen=True)
 class Input:
     """One DataFrame that a transform is given: a part of a source or of a table.
 
-    Of a source: `files`, one row a file to read, and `lines`, one row a line of them. Of a table: the rows of the
-    `asked` range, or of the `previous` range of equal length, as far as the source has those days now.
+    Of daily files: `files`, one row a file to read, and `lines`, one row a line of them. Of an extract: its `rows`. Of
+    a table: the rows of the `asked` range, or of the `previous` range of equal length, as far as the source has those
+    days now; or the `whole` table. `nothing` is one row without a column.
     """
 
     of: str
@@ -37,6 +54,18 @@ def files(source: DailyFiles) -> Input:
 
 def lines(source: DailyFiles) -> Input:
     return Input(source.name, "lines")
+
+
+def rows(extract: Extract) -> Input:
+    return Input(extract.name, "rows")
+
+
+def whole(table: Table) -> Input:
+    return Input(table.name, "whole")
+
+
+NOTHING = Input("", "nothing")
+"""For a table that is made of nothing: one row without a column."""
 
 
 def asked(table: Table) -> Input:
@@ -63,8 +92,9 @@ class Step:
 
 @dataclass(frozen=True)
 class Check:
-    """A query over finished tables whose rows are the failures: none means that it holds."""
+    """A query over finished tables whose rows are the failures: none means that it holds. `name` says what holds."""
 
+    name: str
     query: Callable[..., Any]
     inputs: tuple[Input, ...]
 
@@ -99,11 +129,16 @@ class Pipeline:
     name: str
     doc: str
     settings: type
-    source: DailyFiles
+    source: DailyFiles | Extracts
     quarantine: Table
     steps: tuple[Step, ...]
     checks: tuple[Check, ...] = ()
     generator: Generator | None = None
+
+    @property
+    def judged_column(self) -> str:
+        """The quarantine's column that says what a rejected row is judged with."""
+        return self.quarantine.replaces[0] if self.source.judged_by == "date" else self.source.judged_by
 
     @property
     def tables(self) -> tuple[Table, ...]:

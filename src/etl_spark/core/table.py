@@ -84,13 +84,23 @@ class Table:
     def schema(self) -> T.StructType:
         return T.StructType([T.StructField(column.name, column.data_type) for column in self.columns])
 
-    def scope(self, *, pipeline: str, asked: DateRange, days: Iterable[date]) -> Scope:
-        """The part of this table that a run of `pipeline` over `asked`, working on `days`, replaces."""
+    def scope(
+        self, *, pipeline: str, asked: DateRange, days: Iterable[date], extract_dates: Iterable[date] = ()
+    ) -> Scope:
+        """The part of this table that a run of `pipeline` over `asked`, working on `days`, replaces.
+
+        `extract_dates` are the days as of which its extracts were made.
+        """
+        of_range: Partition = {"start_date": asked.start, "end_date": asked.end}
         match self.replaces:
             case ():
                 return ({},)
             case ("start_date", "end_date"):
-                return ({"start_date": asked.start, "end_date": asked.end},)
+                return (of_range,)
+            case ("extract_date",):
+                return tuple({"extract_date": day} for day in extract_dates)
+            case ("extract_date", "start_date", "end_date"):
+                return tuple({"extract_date": day, **of_range} for day in extract_dates)
             case ("pipeline", day_column):
                 return tuple({"pipeline": pipeline, day_column: day} for day in days)
             case (day_column,):

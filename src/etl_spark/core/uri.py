@@ -10,7 +10,7 @@ from etl_spark.core.errors import UsageError
 
 def refuse_credentials(uri: str) -> str:
     """`uri` itself. Raises UsageError, without showing it, where it carries a password: paths are logged and stored."""
-    if re.search(r"://[^/]*:[^/]*@", uri):
+    if re.search(r"://[^/]*:[^/]*@|[?&;](user|username|password|pwd|passwd|token|secret)=|^jdbc:.*@", uri, re.I):
         raise UsageError("a URI with a user and a password in it is refused: give credentials in the environment")
     return uri
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import date
 
 import pyspark.sql.functions as F
 import pyspark.sql.types as T
@@ -13,6 +13,7 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 
+from etl_spark.core.audit import from_milliseconds
 from etl_spark.core.days import SourceFile
 from etl_spark.core.errors import InputError
 from etl_spark.core.filesystem import Entry, FileSystem
@@ -33,7 +34,7 @@ _FILE_SCHEMA = T.StructType(
 )
 
 
-def find_files(fs: FileSystem, layout: str, days: Iterable[date]) -> tuple[SourceFile, ...]:
+def find_files(fs: FileSystem, layout: str, days: Iterable[date], *, source_table: str) -> tuple[SourceFile, ...]:
     """The files of each day. `layout` is a strftime pattern below the source's root, of a file or of a folder.
 
     At a day's name may stand a file, the same name with `.gz`, or a folder of files. Names are made from the days,
@@ -42,10 +43,10 @@ def find_files(fs: FileSystem, layout: str, days: Iterable[date]) -> tuple[Sourc
     """
     if fs.entry(fs.root) is None:
         raise InputError(f"there is no source at {fs.root}")
-    return tuple(file for day in days for file in _day_files(fs, layout, day))
+    return tuple(file for day in days for file in _day_files(fs, layout, day, source_table))
 
 
-def _day_files(fs: FileSystem, layout: str, day: date) -> Iterator[SourceFile]:
+def _day_files(fs: FileSystem, layout: str, day: date, source_table: str) -> Iterator[SourceFile]:
     place = fs.path(day.strftime(layout).strip("/"))
     found = [entry for entry in (fs.entry(place), fs.entry(place + ".gz")) if entry]
     if len(found) > 1:
@@ -53,10 +54,11 @@ def _day_files(fs: FileSystem, layout: str, day: date) -> Iterator[SourceFile]:
     for entry in found:
         inside = fs.files(entry.path) if entry.is_folder else (entry,)
         for file in inside:
-            yield _source_file(fs, day, file)
+            yield source_file(fs, day, file, source_table)
 
 
-def _source_file(fs: FileSystem, day: date, entry: Entry) -> SourceFile:
+def source_file(fs: FileSystem, day: date, entry: Entry, source_table: str) -> SourceFile:
+    """`entry` of `fs` as a file of `day`. Raises InputError for a `.gz` of no bytes, which no gzip ever wrote."""
     if entry.name.endswith(".gz") and entry.size_bytes == 0:
         raise InputError(f"{entry.path} is not a gzip file: it has no bytes (an empty day is a gzip of nothing)")
     return SourceFile(
@@ -64,6 +66,7 @@ def _source_file(fs: FileSystem, day: date, entry: Entry) -> SourceFile:
         name=entry.path.removeprefix(fs.path("")),
         path=entry.path,
         uri=entry.uri,
+        source_table=source_table,
         size_bytes=entry.size_bytes,
         modified_ms=entry.modified_ms,
         checksum=entry.checksum,
@@ -104,7 +107,7 @@ def read_files(spark: SparkSession, files: Sequence[SourceFile]) -> DataFrame:
             file.name,
             file.uri,
             file.size_bytes,
-            datetime.fromtimestamp(file.modified_ms // 1000, UTC).replace(microsecond=file.modified_ms % 1000 * 1000),
+            None if file.modified_ms is None else from_milliseconds(file.modified_ms),
             file.checksum or None,
         )
         for file in files

@@ -37,7 +37,7 @@ def test_every_line_is_accepted_or_quarantined_once(
     if made[0].startswith(b"\xef\xbb\xbf"):
         made[0] = made[0][3:]  # A byte order mark at the start of a file is dropped, as documented.
 
-    found = find_files(FileSystem(spark, str(tmp_path)), "%Y%m%d.json", DateRange(DAY, DAY).days)
+    found = find_files(FileSystem(spark, str(tmp_path)), "%Y%m%d.json", DateRange(DAY, DAY).days, source_table="logs")
     daily, rejected, counts = read_days(read_files(spark, found), read_lines(spark, found), rules=rules)
 
     accepted: Counter[tuple[str, str]] = Counter()
@@ -69,5 +69,5 @@ def test_every_line_is_accepted_or_quarantined_once(
     assert {(row.reason, bytes(row.line)): row.line_count for row in rejected.collect()} == refused
     by_reason = [row for row in counts.collect() if row.rows]
     assert {row.reason: row.rows for row in by_reason} == rows
-    assert {row.reason: int(row.seconds) for row in by_reason} == {reason: seconds[reason] for reason in rows}
+    assert {row.reason: int(row.amount) for row in by_reason} == {reason: seconds[reason] for reason in rows}
     spark.catalog.clearCache()

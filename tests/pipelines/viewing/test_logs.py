@@ -125,7 +125,7 @@ def test_a_code_is_trimmed_and_upper_cased(lines: Lines, rules: LogRules) -> Non
 def test_sums_never_overflow(lines: Lines, rules: LogRules) -> None:
     huge = [line(seconds=2**63 - 1), line(seconds=2**63 - 1), line(seconds=10**27), line(seconds=-(10**27) - 5)]
     counts = build_counts(count_lines(judge_lines(lines(huge), rules))).collect()
-    assert {row.reason: int(row.seconds) for row in counts} == {
+    assert {row.reason: int(row.amount) for row in counts} == {
         "duration_too_long": 2 * (2**63 - 1) + 10**27,
         "duration_not_positive": -(10**27) - 5,
     }

@@ -217,20 +217,21 @@ def build_rejected(counted: DataFrame) -> DataFrame:
 
 
 def build_counts(counted: DataFrame) -> DataFrame:
-    """What core/audit.py makes load_audit of, one row per date, file and reason: rows, rows_flagged, seconds.
+    """What core/audit.py makes load_audit of, one row per date, file and reason; the amount is of seconds.
 
     The accepted lines have the reason null; those of them with a malformed Mac are counted once more, as flagged.
     """
     by_reason = counted.groupBy("date", "file", "reason").agg(
-        F.sum("line_count").alias("rows"), F.sum("flagged_count").alias("flagged"), F.sum("seconds").alias("seconds")
+        F.sum("line_count").alias("rows"), F.sum("flagged_count").alias("flagged"), F.sum("seconds").alias("amount")
     )
     none = F.lit(0).cast("bigint")
-    whole = F.struct("reason", "rows", none.alias("rows_flagged"), "seconds")
+    whole = F.struct("reason", "rows", none.alias("rows_flagged"), none.alias("rows_outside"), "amount")
     flagged = F.struct(
         F.lit(FLAG).alias("reason"),
         none.alias("rows"),
         F.col("flagged").alias("rows_flagged"),
-        none.cast("decimal(38,0)").alias("seconds"),
+        none.alias("rows_outside"),
+        none.cast("decimal(38,0)").alias("amount"),
     )
     both = by_reason.select("date", "file", F.inline(F.array(whole, flagged)))
     return both.where("rows > 0 OR rows_flagged > 0")

@@ -19,7 +19,7 @@ from etl_spark.pipelines.viewing.tables import (
 )
 from etl_spark.pipelines.viewing.trend import build_trend
 
-VIEWING_LOGS = DailyFiles("viewing_logs", "daily JSON lines of what was watched, by contract")
+VIEWING_LOGS = DailyFiles("viewing_logs", "daily JSON lines of what was watched, by contract", measure="seconds")
 
 VIEWING = Pipeline(
     name="viewing",
@@ -60,6 +60,7 @@ VIEWING = Pipeline(
     ),
     checks=(
         Check(
+            "the audit and the tables have the same rows and seconds",
             balance,
             inputs=(
                 asked(LOAD_AUDIT),

@@ -1,0 +1,106 @@
+"""A database as users name it, jdbc:postgresql://HOST[:PORT]/DATABASE[?OPTION=VALUE&...], told from the text alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlencode
+
+from etl_spark.core.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """What differs from one kind of database to another.
+
+    `text` is the type to cast to for a value's text; `session` the statement that makes this text the same wherever
+    the server is; `schema` the expression for the schema whose tables are meant.
+    """
+
+    driver: str
+    package: str
+    scheme: str
+    port: int
+    quote: str
+    text: str
+    session: str
+    schema: str
+    always: Mapping[str, str]
+    allowed: frozenset[str]
+
+
+_MARIADB = Dialect(
+    driver="org.mariadb.jdbc.Driver",
+    package="org.mariadb.jdbc:mariadb-java-client:3.5.6",
+    # Spark takes jdbc:mariadb for an unknown database, and quotes its names with ".
+    scheme="mysql",
+    port=3306,
+    quote="`",
+    text="CHAR",
+    session="SET time_zone = '+00:00'",
+    schema="database()",
+    always={"permitMysqlScheme": "true", "tinyInt1isBit": "false"},
+    allowed=frozenset({"connectTimeout", "socketTimeout", "sslMode", "serverSslCert"}),
+)
+DIALECTS: Mapping[str, Dialect] = {
+    "postgresql": Dialect(
+        driver="org.postgresql.Driver",
+        package="org.postgresql:postgresql:42.7.8",
+        scheme="postgresql",
+        port=5432,
+        quote='"',
+        text="TEXT",
+        session="SET TIME ZONE 'UTC'; SET DateStyle = 'ISO'; SET bytea_output = 'hex'",
+        schema="current_schema()",
+        always={},
+        allowed=frozenset({"connectTimeout", "socketTimeout", "sslmode", "sslrootcert", "currentSchema"}),
+    ),
+    "mariadb": _MARIADB,
+    "mysql": _MARIADB,
+}
+
+
+@dataclass(frozen=True)
+class Database:
+    """Where a database is. `url` is rebuilt of its parts, and holds no more than these and options known to be safe."""
+
+    dialect: Dialect
+    host: str
+    port: int
+    name: str
+    options: tuple[tuple[str, str], ...]
+
+    @property
+    def url(self) -> str:
+        options = urlencode({**dict(self.options), **self.dialect.always})
+        return f"jdbc:{self.dialect.scheme}://{self.host}:{self.port}/{self.name}{'?' if options else ''}{options}"
+
+    @property
+    def place(self) -> str:
+        """Which database it is, without the options."""
+        return f"jdbc:{self.dialect.scheme}://{self.host}:{self.port}/{self.name}"
+
+    def quoted(self, name: str) -> str:
+        """`name` as an identifier. Raises UsageError for one that is none in any of the databases."""
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_$]*", name):
+            raise UsageError(f"'{name}' cannot be the name of a table or a column")
+        return f"{self.dialect.quote}{name}{self.dialect.quote}"
+
+
+def is_database(source: str) -> bool:
+    return source.startswith("jdbc:")
+
+
+def parse_database(uri: str) -> Database:
+    """The parts of `uri`. Raises UsageError, without showing it, for another form or an option that is not allowed."""
+    parts = re.fullmatch(r"jdbc:([a-z]+)://([\w.-]+|\[[0-9a-fA-F:]+\])(?::([0-9]+))?/([\w$-]+)(?:\?(.*))?", uri)
+    dialect = DIALECTS.get(parts.group(1)) if parts else None
+    if parts is None or dialect is None:
+        kinds = ", ".join(DIALECTS)
+        raise UsageError(f"a database is named jdbc:KIND://HOST:PORT/DATABASE, KIND being one of {kinds}")
+    options = parse_qsl(parts.group(5) or "", keep_blank_values=True)
+    refused = sorted({name for name, _ in options} - dialect.allowed)
+    if refused:
+        raise UsageError(f"these options of the database are not allowed: {', '.join(refused)}")
+    return Database(dialect, parts.group(2), int(parts.group(3) or dialect.port), parts.group(4), tuple(options))

@@ -1,0 +1,21 @@
+"""What the user asks a run for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from etl_spark.core.dates import DateRange
+
+
+@dataclass(frozen=True)
+class Request:
+    """`extract_date` is the day as of which a source without dated extracts is; None for the last day of `asked`."""
+
+    run_id: str
+    asked: DateRange
+    output: str
+    sinks: tuple[str, ...]
+    allow_missing_days: bool = False
+    refresh: bool = False
+    extract_date: date | None = None

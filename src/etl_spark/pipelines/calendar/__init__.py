@@ -1,0 +1,1 @@
+"""The one calendar that all star schemas share."""

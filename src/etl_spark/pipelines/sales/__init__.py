@@ -1,0 +1,1 @@
+"""From customers, products, orders and order items to a star schema of sales."""

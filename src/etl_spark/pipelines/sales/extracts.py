@@ -1,0 +1,126 @@
+"""The four extracts of the sales job: their raw tables, what is turned away, and the counts for load_audit."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pyspark.sql.functions as F
+from pyspark.sql import Column as SparkColumn
+from pyspark.sql import DataFrame
+
+from etl_spark.core.dates import DateRange
+from etl_spark.core.extract import Extract, Through, rejected_table
+from etl_spark.core.table import Column
+from etl_spark.extracts import Judged, clean, newest, reject, split, with_latest_day
+from etl_spark.pipelines.calendar.dim_date import in_calendar
+from etl_spark.pipelines.sales.tables import DIM_CUSTOMER, DIM_PRODUCT, MONEY
+from etl_spark.quality import Rule
+
+PIPELINE = "sales"
+
+
+def _attributes(*names: str, of: tuple[Column, ...]) -> tuple[Column, ...]:
+    return tuple(column for column in of if column.name in names)
+
+
+CUSTOMERS = Extract(
+    "customers",
+    "the customers",
+    columns=_attributes(
+        "customer_id", "name", "email", "address", "city", "country", "registration_date", of=DIM_CUSTOMER.columns
+    ),
+    key=("customer_id",),
+)
+PRODUCTS = Extract(
+    "products",
+    "the products",
+    columns=_attributes("product_id", "product_name", "category", "price", "stock_quantity", of=DIM_PRODUCT.columns),
+    key=("product_id",),
+)
+ORDERS = Extract(
+    "orders",
+    "the orders",
+    columns=(
+        Column("order_id", "VARCHAR(64)", "the order's id"),
+        Column("customer_id", "VARCHAR(64)", "who ordered; null where that is not known", nullable=True),
+        Column("order_date", "TIMESTAMP", "when it was ordered, UTC"),
+    ),
+    key=("order_id",),
+    day="order_date",
+)
+ORDER_ITEMS = Extract(
+    "order_items",
+    "the items of the orders",
+    columns=(
+        Column("order_item_id", "VARCHAR(64)", "the item's id"),
+        Column("order_id", "VARCHAR(64)", "the order it is of"),
+        Column("product_id", "VARCHAR(64)", "what was ordered; null where that is not known", nullable=True),
+        Column("quantity", "INT", "pieces; negative for a return"),
+        Column("price_per_item", MONEY, "price of one piece"),
+    ),
+    key=("order_item_id",),
+    through=(Through("orders", "order_id"),),
+)
+EXTRACTS = (CUSTOMERS, PRODUCTS, ORDERS, ORDER_ITEMS)
+
+RAW_CUSTOMERS, RAW_PRODUCTS, RAW_ORDERS, RAW_ORDER_ITEMS = (extract.raw_table(PIPELINE) for extract in EXTRACTS)
+SALES_REJECTED = rejected_table(PIPELINE)
+
+
+def read_extracts(
+    customers: DataFrame,
+    products: DataFrame,
+    orders: DataFrame,
+    order_items: DataFrame,
+    *,
+    asked: DateRange,
+    extract_dates: tuple[date, ...],
+    date_formats: tuple[str, ...],
+) -> tuple[DataFrame, ...]:
+    """The raw tables of customers, products, orders and order items, sales_rejected, and the counts for load_audit.
+
+    An item is of the day of its order, and is turned away without a sound one. Orders of other days than the asked,
+    and their items, are counted and left out. The money of an item is its quantity times its price.
+    """
+    judged_orders = clean_orders(orders, extract_dates=extract_dates, date_formats=date_formats)
+    parts = (
+        Judged(CUSTOMERS, without_day(clean(customers, CUSTOMERS, date_formats=date_formats))),
+        Judged(PRODUCTS, without_day(clean(products, PRODUCTS, rules=(negative("price"),)))),
+        Judged(ORDERS, judged_orders),
+        Judged(ORDER_ITEMS, clean_order_items(order_items, judged_orders, extract_dates=extract_dates)),
+    )
+    return split(parts, asked)
+
+
+def clean_orders(orders: DataFrame, *, extract_dates: tuple[date, ...], date_formats: tuple[str, ...]) -> DataFrame:
+    """The orders judged, of the days that they were made on."""
+    rules = (Rule("order_date_not_in_calendar", ~in_calendar("order_date")),)
+    judged = clean(orders, ORDERS, rules=rules, date_formats=date_formats)
+    with_day = judged.withColumns({"day": F.to_date("order_date"), "amount": F.lit(None).cast(MONEY)})
+    return with_latest_day(with_day, ORDERS, extract_dates)
+
+
+def clean_order_items(
+    order_items: DataFrame, judged_orders: DataFrame, *, extract_dates: tuple[date, ...]
+) -> DataFrame:
+    """The items judged, each of the day of its order."""
+    sound_orders = judged_orders.where(F.col("reason").isNull())
+    days = newest(sound_orders, "order_id").select("order_id", "day")
+    judged = clean(order_items, ORDER_ITEMS, rules=(negative("price_per_item"),))
+    with_day = judged.withColumn("amount", line_item_total()).join(days, on="order_id", how="left")
+    sound = reject(with_day, ORDER_ITEMS, Rule("order_not_found", F.col("day").isNull()))
+    return with_latest_day(sound, ORDER_ITEMS, extract_dates)
+
+
+def line_item_total() -> SparkColumn:
+    """What an item costs, or gives back."""
+    return F.col("quantity") * F.col("price_per_item")
+
+
+def negative(price: str) -> Rule:
+    return Rule(f"{price}_negative", F.col(price) < 0)
+
+
+def without_day(judged: DataFrame) -> DataFrame:
+    """The rows of a table that is read whole and has no money of its own."""
+    return judged.withColumns({"day": F.lit(None).cast("date"), "amount": F.lit(None).cast(MONEY)})

@@ -1,0 +1,61 @@
+"""The data flow of the sales job, from top to bottom."""
+
+from __future__ import annotations
+
+from etl_spark.core.audit import LOAD_AUDIT
+from etl_spark.core.step import NOTHING, Check, Extracts, Pipeline, Step, asked, rows, whole
+from etl_spark.pipelines.calendar.dim_date import DIM_DATE, build_dim_date
+from etl_spark.pipelines.sales.checks import balance
+from etl_spark.pipelines.sales.dimensions import build_dim_customer, build_dim_product
+from etl_spark.pipelines.sales.extracts import (
+    EXTRACTS,
+    PIPELINE,
+    RAW_CUSTOMERS,
+    RAW_ORDER_ITEMS,
+    RAW_ORDERS,
+    RAW_PRODUCTS,
+    SALES_REJECTED,
+    read_extracts,
+)
+from etl_spark.pipelines.sales.facts import build_fact_sales
+from etl_spark.pipelines.sales.settings import SalesSettings
+from etl_spark.pipelines.sales.tables import DIM_CUSTOMER, DIM_PRODUCT, FACT_SALES
+from etl_spark.quality import resolves, unique
+
+SALES = Pipeline(
+    name=PIPELINE,
+    doc="a star schema of sales from customers, products, orders and order items",
+    settings=SalesSettings,
+    source=Extracts("shop", "the tables of a shop", EXTRACTS),
+    quarantine=SALES_REJECTED,
+    steps=(
+        Step(
+            read_extracts,
+            inputs=tuple(rows(extract) for extract in EXTRACTS),
+            outputs=(RAW_CUSTOMERS, RAW_PRODUCTS, RAW_ORDERS, RAW_ORDER_ITEMS, SALES_REJECTED, LOAD_AUDIT),
+            parameters=("asked", "extract_dates", "date_formats"),
+        ),
+        Step(build_dim_date, inputs=(NOTHING,), outputs=(DIM_DATE,)),
+        Step(build_dim_customer, inputs=(whole(RAW_CUSTOMERS),), outputs=(DIM_CUSTOMER,)),
+        Step(build_dim_product, inputs=(whole(RAW_PRODUCTS),), outputs=(DIM_PRODUCT,)),
+        Step(
+            build_fact_sales,
+            inputs=(asked(RAW_ORDERS), asked(RAW_ORDER_ITEMS), whole(DIM_CUSTOMER), whole(DIM_PRODUCT)),
+            outputs=(FACT_SALES,),
+        ),
+    ),
+    checks=(
+        unique(DIM_CUSTOMER),
+        unique(DIM_PRODUCT),
+        unique(FACT_SALES),
+        unique(FACT_SALES, "sales_key"),
+        resolves(FACT_SALES, "customer_key", DIM_CUSTOMER),
+        resolves(FACT_SALES, "product_key", DIM_PRODUCT),
+        resolves(FACT_SALES, "date_key", DIM_DATE),
+        Check(
+            "the audit and fact_sales have the same items and money",
+            balance,
+            inputs=(asked(LOAD_AUDIT), asked(FACT_SALES)),
+        ),
+    ),
+)
