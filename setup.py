@@ -19,7 +19,7 @@ setup(
     install_requires=["dacite>=1.9", "findspark>=2.0"],
     extras_require={
         "spark": ["pyspark>=3.5,<4.1", "delta-spark>=3.3,<4.1"],
-        "generate": ["numpy>=2.0"],
+        "generate": ["faker>=40.0", "numpy>=2.0"],
         "test": [
             "chispa>=0.11",
             "duckdb>=1.4",
