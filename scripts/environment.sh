@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# For submit.sh and test.sh: which Java and Python to use, and the virtual environments in the checkout.
+# For the scripts beside it: which Java and Python to use, the virtual environments in the checkout, Debian's packages.
 
 root=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 
@@ -48,6 +48,15 @@ find_python() {
 missing_venv_package() {
     "$1" -c 'import ensurepip, venv' </dev/null >/dev/null 2>&1 ||
         "$1" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])' </dev/null
+}
+
+# For a container, where one is root: what Debian can supply.
+install_packages() {
+    echo "installing $* ..."
+    export DEBIAN_FRONTEND=noninteractive
+    if ! { apt-get update -qq && apt-get install -qq --no-install-recommends "$@"; } </dev/null; then
+        fail "apt-get could not install $*: is there a network?"
+    fi
 }
 
 # Makes the virtual environment $1 with this package and its extras $3, under the lock $2, where that is not done yet.

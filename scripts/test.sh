@@ -4,7 +4,6 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=environment.sh
 source "$(dirname -- "${BASH_SOURCE[0]}")/environment.sh"
 
-# For a container, where one is root: what Debian can supply of what is missing.
 install_missing_packages() {
     local python package packages=()
     if [[ -z ${JAVA_HOME:-} ]] && ! (require_java) 2>/dev/null; then
@@ -17,12 +16,7 @@ install_missing_packages() {
     if ! command -v shellcheck >/dev/null; then
         packages+=(shellcheck)
     fi
-    if ((${#packages[@]} == 0)); then return; fi
-    echo "installing ${packages[*]} ..."
-    export DEBIAN_FRONTEND=noninteractive
-    if ! { apt-get update -qq && apt-get install -qq --no-install-recommends "${packages[@]}"; } </dev/null; then
-        fail "apt-get could not install ${packages[*]}: is there a network?"
-    fi
+    if ((${#packages[@]} > 0)); then install_packages "${packages[@]}"; fi
 }
 
 test_on() {
