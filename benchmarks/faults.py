@@ -56,6 +56,9 @@ RUN_COLUMNS = ("run_id", "modified_at")
 Parts = Mapping[tuple[str, ...], tuple[int, int]]
 """What a reader saw of a table, by partition: its rows' number and the sum of their hashes."""
 
+REPEATS = 3
+"""How often a table is read whose files are replaced at the very moment."""
+
 LATEST = 1.05
 """The last moment for a kill, as a share of what a complete run takes."""
 
@@ -83,6 +86,7 @@ class Outcome:
     was_running: bool
     published: int
     reads: int
+    repeated: int
     failures: tuple[str, ...]
 
 
@@ -288,6 +292,7 @@ class Trial:
 
     def kill_once(self, kill: Kill, readers: Sequence[Reader], *, with_lake: bool) -> Outcome:
         before, reads = self.state, sum(reader.reads for reader in readers)
+        repeated = sum(reader.repeated for reader in readers)
         version = "B" if before.target == "A" else "A"
         old = {before.target} if before.target else set[str]()
         self.state = State(before.flip + 1, version, frozenset(old | {version}), before.is_complete)
@@ -316,10 +321,11 @@ class Trial:
         for reader in readers:
             failures += reader.take_failures()
         reads = sum(reader.reads for reader in readers) - reads
+        repeated = sum(reader.repeated for reader in readers) - repeated
         if not reads:
             failures.append("nothing was read meanwhile")
         after = messages[-1] if messages else "nothing"
-        return Outcome(kill, seconds, after, was_running, published, reads, tuple(failures))
+        return Outcome(kill, seconds, after, was_running, published, reads, repeated, tuple(failures))
 
     def wait_for(
         self, job: subprocess.Popen[bytes], kill: Kill, known_logs: set[Path], known_files: set[tuple[str, int, int]]
@@ -357,7 +363,7 @@ class Reader(Thread):
         super().__init__(name=f"reader of {file_format}", daemon=True)
         self.trial, self.file_format = trial, file_format
         self.stop = Event()
-        self.reads = 0
+        self.reads = self.repeated = 0
         self.failures: list[str] = []
         self.taken = 0
 
@@ -377,17 +383,9 @@ class Reader(Thread):
             return
         marked: str | None = None
         for table in EXPORTED:
-            known_files = self.trial.files()
-            try:
-                found = read_export(db, self.trial.output, self.file_format, table)
-            except duckdb.Error as error:
-                if before.is_complete or "No files found" not in str(error):
-                    # DuckDB opens a Parquet file twice, for its footer and for its rows: a failure all the same.
-                    when = "while files were replaced" if self.trial.files() != known_files else "nothing was replaced"
-                    self.failures.append(f"{self.file_format} {table.name} cannot be read ({when}): {error}")
+            found = self.read(db, table, may_miss=not before.is_complete)
+            if found is None:
                 continue
-            finally:
-                self.reads += 1
             after = self.trial.state
             allowed = before.allowed | after.allowed
             if marked and before.flip == after.flip:
@@ -398,6 +396,27 @@ class Reader(Thread):
             self.failures += [f"{self.file_format} {table.name} {text} (of {', '.join(allowed)})" for text in wrong]
             if table is LOAD_AUDIT and found == self.trial.expected[before.target][self.file_format, table.name]:
                 marked = before.target
+
+    def read(self, db: duckdb.DuckDBPyConnection, table: Table, *, may_miss: bool) -> Parts | None:
+        """The table as it stands; None where it cannot be read, which is a failure unless it may not be there yet.
+
+        DuckDB opens a Parquet file twice in a query, for its footer and for its rows. Where another took its place in
+        between, the query fails, and is repeated, as a user would repeat it.
+        """
+        for _ in range(REPEATS):
+            known_files = self.trial.files()
+            self.reads += 1
+            try:
+                return read_export(db, self.trial.output, self.file_format, table)
+            except duckdb.Error as error:
+                if may_miss and "No files found" in str(error):
+                    return None
+                if self.trial.files() == known_files:
+                    self.failures.append(f"{self.file_format} {table.name} cannot be read: {error}")
+                    return None
+                self.repeated += 1
+        self.failures.append(f"{self.file_format} {table.name} cannot be read, {REPEATS} times in a row")
+        return None
 
     def take_failures(self) -> list[str]:
         """The failures since the last call, each once."""
@@ -493,7 +512,7 @@ def line_of(number: int, outcome: Outcome) -> str:
     failed = "ok" if not outcome.failures else "FAILED\n  " + "\n  ".join(outcome.failures)
     return (
         f"{number:>3}  {ending} at {outcome.seconds:5.1f} s ({outcome.kill}), last told: {outcome.after}; "
-        f"{outcome.published} files published, {outcome.reads} reads: {failed}"
+        f"{outcome.published} files published, {outcome.reads} reads, {outcome.repeated} repeated: {failed}"
     )
 
 
@@ -509,7 +528,8 @@ def summary(outcomes: Sequence[Outcome], order: Sequence[str], lake: Sequence[st
             f"the lake at the end: {'ok' if not lake else 'FAILED'}",
             *(f"  {text}" for text in lake),
             f"{'FAILED' if failed or lake else 'ok'}: {len(outcomes)} runs, {len(killed)} killed before their end, "
-            f"{half_way} of them with some files published; {sum(outcome.reads for outcome in outcomes):,} reads; "
+            f"{half_way} of them with some files published; {sum(outcome.reads for outcome in outcomes):,} reads, "
+            f"{sum(outcome.repeated for outcome in outcomes)} of them repeated; "
             f"{failed} runs with failures",
         )
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from etl_spark import config, session
+from etl_spark.core.database import DIALECTS
 from etl_spark.pipelines import PIPELINES
 from etl_spark.pipelines.viewing.settings import LogRules, ViewingSettings
 from etl_spark.pipelines.viewing.tables import VIEWING_DAILY
@@ -33,7 +36,21 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
     }
     log = tmp_path_factory.mktemp("spark") / "spark.log"
-    yield session.start("tests", options, run_id="tests", log=log)
+    packages = sorted({dialect.package for dialect in DIALECTS.values()})
+    yield session.start("tests", options, run_id="tests", log=log, packages=packages)
+
+
+@pytest.fixture(scope="session")
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]:
+    """A PostgreSQL and a MariaDB of this test run alone: what scripts/services.sh says of where they are."""
+    folder = tmp_path_factory.mktemp("databases")
+    shutil.copytree(ROOT / "scripts", folder / "scripts")
+    services = folder / "scripts" / "services.sh"
+    subprocess.run([services, "up"], check=True, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+    command = ["bash", "-euc", 'source "$0" && env -0', str(folder / ".services" / "env")]
+    printed = subprocess.check_output(command, text=True)
+    yield dict(line.split("=", 1) for line in printed.split("\0") if line.startswith("ETL_SPARK_"))
+    subprocess.run([services, "down", "--purge"], check=True, stdout=subprocess.DEVNULL)
 
 
 @pytest.fixture(scope="session")

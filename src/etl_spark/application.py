@@ -14,6 +14,7 @@ from pyspark.sql import SparkSession
 
 from etl_spark import __version__, config, log, session
 from etl_spark.core.audit import AMOUNT_PARTS, Measure
+from etl_spark.core.database import driver_packages
 from etl_spark.core.errors import EtlError
 from etl_spark.core.request import Request
 from etl_spark.core.step import Pipeline
@@ -54,7 +55,13 @@ def run_recorded(pipeline: Pipeline, request: Request, *, config_file: Path | No
             values["source"] = settings.settings.source
             record.save(values, None)
             log.LOGGER.info("starting Spark")
-            spark = session.start(pipeline.name, settings.spark, run_id=request.run_id, log=record.log)
+            spark = session.start(
+                pipeline.name,
+                settings.spark,
+                run_id=request.run_id,
+                log=record.log,
+                packages=driver_packages(settings.settings.source),
+            )
             record.save(values, spark)
             one = Run(pipeline, request, settings.settings, spark, say=log.LOGGER.info)
             report = one.report

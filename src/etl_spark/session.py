@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -41,17 +41,20 @@ ALWAYS = {
 _SCALA = {"3": "2.12", "4": "2.13"}
 
 
-def start(name: str, options: Mapping[str, str], *, run_id: str, log: Path) -> SparkSession:
+def start(
+    name: str, options: Mapping[str, str], *, run_id: str, log: Path, packages: Sequence[str] = ()
+) -> SparkSession:
     """The session of a run. `options` are Spark's, by name; the JVM started for it writes to the file `log`.
 
-    Under spark-submit the JVM already runs, with the jars, master and memory it was given; `options` are then the
-    command line's to set, and not read. Raises EngineError where Spark or Delta cannot be had.
+    `packages` are Maven coordinates of jars that it needs besides Delta's. Under spark-submit the JVM already runs,
+    with the jars, master and memory it was given; options and packages are then the command line's. Raises EngineError
+    where Spark or Delta cannot be had.
     """
     conf = SparkConf().setAppName(f"{name} {run_id}").setAll(list(ALWAYS.items()))
     is_submitted = "PYSPARK_GATEWAY_PORT" in os.environ
     if not is_submitted and SparkContext._active_spark_context is None:
         conf.setAll([(key, value) for key, value in options.items() if key not in ALWAYS])
-        _launch(conf, run_id, log)
+        _launch(conf, run_id, log, packages)
     _require_delta()
     try:
         session = SparkSession.builder.config(conf=conf).getOrCreate()
@@ -81,12 +84,12 @@ def delta_package() -> str:
         ) from None
 
 
-def _launch(conf: SparkConf, run_id: str, log: Path) -> None:
+def _launch(conf: SparkConf, run_id: str, log: Path, packages: Sequence[str]) -> None:
     """Starts the JVM, with Delta's jar, and makes it this process's SparkContext."""
     # Python workers would otherwise be whatever python3 is first on PATH.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ["ETL_SPARK_RUN_ID"] = run_id
-    conf.set("spark.jars.packages", _joined(",", conf.get("spark.jars.packages", ""), delta_package()))
+    conf.set("spark.jars.packages", _joined(",", conf.get("spark.jars.packages", ""), delta_package(), *packages))
     conf.setIfMissing("spark.jars.ivySettings", conf_file("ivysettings.xml").as_uri())
     log4j = f"-Dlog4j2.configurationFile={conf_file('log4j2.properties').as_uri()}"
     conf.set("spark.driver.extraJavaOptions", _joined(" ", log4j, conf.get("spark.driver.extraJavaOptions", "")))

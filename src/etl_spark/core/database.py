@@ -104,3 +104,8 @@ def parse_database(uri: str) -> Database:
     if refused:
         raise UsageError(f"these options of the database are not allowed: {', '.join(refused)}")
     return Database(dialect, parts.group(2), int(parts.group(3) or dialect.port), parts.group(4), tuple(options))
+
+
+def driver_packages(source: str) -> tuple[str, ...]:
+    """The Maven coordinates of the driver that `source` needs; none if it is no database."""
+    return (parse_database(source).dialect.package,) if is_database(source) else ()

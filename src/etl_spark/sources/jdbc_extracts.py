@@ -116,7 +116,9 @@ class JdbcExtracts:
         conditions = []
         if extract.day:
             conditions.append(f"{self._in_range(f't.{self._database.quoted(extract.day)}', asked)}")
-            conditions.append(f"t.{self._database.quoted(extract.day)} IS NULL")
+            # MariaDB's 0000-00-00 is before every date.
+            day = f"t.{self._database.quoted(extract.day)}"
+            conditions.append(f"{day} IS NULL OR {day} < '1000-01-01'")
         for through in extract.through:
             conditions.append(f"EXISTS ({self._related(through, asked)})")
             if not extract.day:

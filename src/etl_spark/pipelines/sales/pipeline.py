@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from etl_spark.core.audit import LOAD_AUDIT
-from etl_spark.core.step import NOTHING, Check, Extracts, Pipeline, Step, asked, rows, whole
+from etl_spark.core.step import NOTHING, Check, Extracts, Generator, Pipeline, Size, Step, asked, rows, whole
 from etl_spark.pipelines.calendar.dim_date import DIM_DATE, build_dim_date
 from etl_spark.pipelines.sales.checks import balance
 from etl_spark.pipelines.sales.dimensions import build_dim_customer, build_dim_product
@@ -56,6 +56,14 @@ SALES = Pipeline(
             "the audit and fact_sales have the same items and money",
             balance,
             inputs=(asked(LOAD_AUDIT), asked(FACT_SALES)),
+        ),
+    ),
+    generator=Generator(
+        "etl_spark.pipelines.sales.generate",
+        sizes=(
+            Size("customers", 2_000, "customers there are"),
+            Size("products", 120, "products there are"),
+            Size("orders_per_day", 20, "orders a day, on average"),
         ),
     ),
 )

@@ -1,0 +1,168 @@
+"""Tables of a real PostgreSQL and a real MariaDB: what they hold comes as its text, of the asked days, once."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+from datetime import date
+
+import pymysql
+import pytest
+from pyspark.sql import Row, SparkSession
+
+from etl_spark.config import Credentials, credentials
+from etl_spark.core.database import parse_database
+from etl_spark.core.dates import DateRange
+from etl_spark.core.errors import InputError, UsageError
+from etl_spark.core.extract import Extract, Through
+from etl_spark.core.settings import JdbcReading
+from etl_spark.core.table import Column
+from etl_spark.sources.jdbc_extracts import JdbcExtracts
+
+JANUARY = DateRange(date(2024, 1, 1), date(2024, 1, 31))
+MARCH = date(2024, 3, 31)
+
+
+def text(*names: str) -> tuple[Column, ...]:
+    return tuple(Column(name, "VARCHAR(99)", "") for name in names)
+
+
+SHOPS = Extract("shops", "", text("code", "is_open", "rate"), key=("code",))
+SALES = Extract("sales", "", text("id", "at", "amount"), key=("id",), day="at")
+LINES = Extract("lines", "", text("id", "sale_id"), key=("id",), through=(Through("sales", "id"),))
+PARTS = Extract("parts", "", text("sale_id", "no"), key=("sale_id", "no"), through=(Through("sales", "sale_id"),))
+NOTES = Extract("notes", "", text("id", "at"), key=("id",), day="at", through=(Through("sales", "id"),))
+EXTRACTS = (SHOPS, SALES, NOTES)
+
+POSTGRESQL = """
+CREATE TABLE shops (code text, is_open boolean, rate numeric(40, 20), secret text);
+INSERT INTO shops VALUES ('a', true, 12345678901234567890.12345678901234567890, 'geheim');
+INSERT INTO shops VALUES ('b''"\\ß😀', false, NULL, 'geheim');
+CREATE TABLE sales (id int PRIMARY KEY, at timestamptz, amount numeric(9, 2));
+INSERT INTO sales SELECT n, timestamptz '2023-12-31 12:00:00+00' + n * interval '12 hours', n
+    FROM generate_series(0, 99) n;
+INSERT INTO sales VALUES (100, NULL, 1), (-5, '2024-01-31 23:59:59.999999+00', 1), (101, '2024-02-01 00:30:00+01', 1);
+INSERT INTO sales VALUES (102, NULL, 1), (104, '2024-01-30 00:00:00+00', 1);
+CREATE TABLE notes (id int, at timestamptz);
+INSERT INTO notes VALUES (3, '2024-05-01'), (90, '2024-05-01'), (500, '2024-01-05 10:00:00+00');
+INSERT INTO notes VALUES (NULL, '2024-01-05 10:00:00+00');
+"""
+MARIADB = r"""
+CREATE TABLE shops (code varchar(20), is_open tinyint(1), rate decimal(40, 20), secret text);
+INSERT INTO shops VALUES ('a', 2, 12345678901234567890.12345678901234567890, 'geheim');
+INSERT INTO shops VALUES ('b\'"\\ß😀', 0, NULL, 'geheim');
+CREATE TABLE sales (id int PRIMARY KEY, at datetime(6), amount decimal(9, 2));
+INSERT INTO sales SELECT seq, timestamp'2023-12-31 12:00:00' + interval seq * 12 hour, seq FROM seq_0_to_99;
+INSERT INTO sales VALUES (100, NULL, 1), (-5, '2024-01-31 23:59:59.999999', 1), (101, '2024-01-31 23:30:00', 1);
+INSERT INTO sales VALUES (102, '0000-00-00 00:00:00', 1), (103, '2024-01-00 00:00:00', 1), (104, '2024-01-30 00:00:00', 1);
+CREATE TABLE notes (id int, at datetime);
+INSERT INTO notes VALUES (3, '2024-05-01'), (90, '2024-05-01'), (500, '2024-01-05 10:00:00');
+INSERT INTO notes VALUES (NULL, '2024-01-05 10:00:00');
+"""
+
+
+@pytest.fixture(scope="module", params=["postgresql", "mariadb"])
+def source(request: pytest.FixtureRequest, spark: SparkSession, databases: Mapping[str, str]) -> JdbcExtracts:
+    kind = str(request.param)
+    host, port, user, password = (
+        databases[f"ETL_SPARK_{kind.upper()}_{part}"] for part in ("HOST", "PORT", "USER", "PASSWORD")
+    )
+    if kind == "postgresql":
+        psql(databases, "CREATE DATABASE reading", "etl")
+        psql(databases, "ALTER DATABASE reading SET timezone = 'Asia/Tokyo'", "etl")
+        psql(databases, POSTGRESQL, "reading")
+    else:
+        with pymysql.connect(host=host, port=int(port), user=user, password=password, autocommit=True) as connection:
+            cursor = connection.cursor()
+            cursor.execute("SET sql_mode = ''")
+            cursor.execute("CREATE DATABASE reading CHARACTER SET utf8mb4")
+            cursor.execute("USE reading")
+            for statement in MARIADB.split(";\n")[:-1]:
+                cursor.execute(statement)
+    database = parse_database(f"jdbc:{kind}://{host}:{port}/reading")
+    how = JdbcReading(fetch_size=10, partitions=3)
+    return JdbcExtracts(spark, database, Credentials(user, password), EXTRACTS, how)
+
+
+def psql(databases: Mapping[str, str], sql: str, database: str) -> None:
+    names = {"HOST": "PGHOST", "PORT": "PGPORT", "USER": "PGUSER", "PASSWORD": "PGPASSWORD"}
+    variables = {name: databases[f"ETL_SPARK_POSTGRESQL_{part}"] for part, name in names.items()}
+    command = ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", sql, database]
+    subprocess.run(command, env={**os.environ, **variables}, check=True)
+
+
+def read(source: JdbcExtracts, extract: Extract) -> list[Row]:
+    ((file,),) = ([one.file for one in source.find(extract, JANUARY)],)
+    rows = source.read(extract, [(file, MARCH)], JANUARY)
+    assert rows.columns == ["extract_date", "file", "malformed", *extract.column_names]
+    return rows.collect()
+
+
+def test_a_whole_table_comes_as_the_text_of_its_values(source: JdbcExtracts) -> None:
+    rows = sorted(read(source, SHOPS), key=str)
+    assert {(row.extract_date, row.file, row.malformed) for row in rows} == {(MARCH, "shops", None)}
+    assert [(row.code, row.rate) for row in rows] == [
+        ("a", "12345678901234567890.12345678901234567890"),
+        ("b'\"\\ß😀", None),
+    ]
+    assert [row.is_open for row in rows] in (["true", "false"], ["2", "0"])
+    assert "geheim" not in str(rows)
+
+
+def test_the_asked_days_come_once_and_rows_without_a_day_too(source: JdbcExtracts) -> None:
+    rows = read(source, SALES)
+    ids = [int(row.id) for row in rows]
+    assert sorted(ids) == sorted({*range(1, 63), -5, 100, 101, 102, 104})
+    at = {int(row.id): row["at"] for row in rows}
+    assert at[100] is None
+    assert at[102] in (None, "0000-00-00 00:00:00.000000")
+    assert at[1].startswith("2024-01-01 00:00:00")
+    assert at[-5].startswith("2024-01-31 23:59:59.999999")
+
+
+def test_a_table_is_read_in_slices(source: JdbcExtracts) -> None:
+    (file,) = (one.file for one in source.find(SALES, JANUARY))
+    assert source.read(SALES, [(file, MARCH)], JANUARY).rdd.getNumPartitions() == 3
+    by_day = Extract("sales", "", SALES.columns, key=("amount", "at"), day="at")
+    assert source.read(by_day, [(file, MARCH)], JANUARY).rdd.getNumPartitions() == 3
+    assert sorted(row.id for row in read(source, by_day)) == sorted(row.id for row in read(source, SALES))
+
+
+def test_rows_that_go_with_the_asked_ones_come_too(source: JdbcExtracts) -> None:
+    assert sorted(str(row.id) for row in read(source, NOTES)) == ["3", "500", "None"]
+
+
+@pytest.mark.parametrize(
+    ("extract", "complaint"),
+    [
+        (Extract("shop", "", text("code"), key=("code",)), "has no table shop, it has notes, sales, shops"),
+        (Extract("shops", "", text("code", "city"), key=("code",)), "shops has no column city, it has code, is_open"),
+    ],
+)
+def test_what_is_not_there_is_named(source: JdbcExtracts, extract: Extract, complaint: str) -> None:
+    with pytest.raises(InputError, match=complaint):
+        source.find(extract, JANUARY)
+
+
+def test_a_refused_login_is_one_line_without_the_password(
+    spark: SparkSession, databases: Mapping[str, str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    for kind in ("postgresql", "mariadb"):
+        place = f"{databases[f'ETL_SPARK_{kind.upper()}_HOST']}:{databases[f'ETL_SPARK_{kind.upper()}_PORT']}"
+        database = parse_database(f"jdbc:{kind}://{place}/etl")
+        source = JdbcExtracts(spark, database, Credentials("etl", "geheim"), EXTRACTS, JdbcReading(10, 1))
+        with pytest.raises(InputError, match="cannot read from jdbc:") as raised:
+            source.find(SHOPS, JANUARY)
+        assert "geheim" not in str(raised.value)
+        assert "\n" not in str(raised.value)
+    assert "geheim" not in "".join(capfd.readouterr())
+
+
+def test_credentials_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ETL_SPARK_SHOP_USER", "me")
+    with pytest.raises(UsageError, match="set ETL_SPARK_SHOP_PASSWORD in the environment"):
+        credentials("shop")
+    monkeypatch.setenv("ETL_SPARK_SHOP_PASSWORD", "geheim")
+    assert credentials("shop") == Credentials("me", "geheim")
+    assert "geheim" not in str(credentials("shop"))
