@@ -20,7 +20,7 @@ from etl_spark.pipelines.viewing.pipeline import VIEWING
 from tests.conftest import ROOT, SAMPLE
 from tests.pipelines.viewing.log_lines import Verdict, frame, judge
 
-GOLDEN = ROOT / "tests" / "golden"
+GOLDEN = ROOT / "tests" / "golden" / "viewing"
 EXPORTED = [table for table in VIEWING.tables if table.exported]
 NOT_COMPARED = {"run_id", "source_uri", "modified_at"}
 """Of load_audit: they differ from run to run, from checkout to checkout."""
@@ -59,10 +59,10 @@ def test_the_exports_are_the_committed_ones(output: Path, sql: duckdb.DuckDBPyCo
 @pytest.mark.parametrize("table", EXPORTED, ids=lambda table: table.name)
 def test_csv_and_parquet_hold_the_same(output: Path, sql: duckdb.DuckDBPyConnection, table: Table) -> None:
     parquet, csv = (sql.execute(exported(output, table, one)).fetchall() for one in ("parquet", "csv"))
-    assert [[_plain(value) for value in row] for row in parquet] == [[_plain(value) for value in row] for row in csv]
+    assert [[plain(value) for value in row] for row in parquet] == [[plain(value) for value in row] for row in csv]
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
     try:
         return float(str(value))
     except ValueError:
