@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Mapping
 from datetime import date
 
@@ -19,6 +17,7 @@ from etl_spark.core.extract import Extract, Through
 from etl_spark.core.settings import JdbcReading
 from etl_spark.core.table import Column
 from etl_spark.sources.jdbc_extracts import JdbcExtracts
+from tests.databases import psql
 
 JANUARY = DateRange(date(2024, 1, 1), date(2024, 1, 31))
 MARCH = date(2024, 3, 31)
@@ -84,13 +83,6 @@ def source(request: pytest.FixtureRequest, spark: SparkSession, databases: Mappi
     database = parse_database(f"jdbc:{kind}://{host}:{port}/reading")
     how = JdbcReading(fetch_size=10, partitions=3)
     return JdbcExtracts(spark, database, Credentials(user, password), EXTRACTS, how)
-
-
-def psql(databases: Mapping[str, str], sql: str, database: str) -> None:
-    names = {"HOST": "PGHOST", "PORT": "PGPORT", "USER": "PGUSER", "PASSWORD": "PGPASSWORD"}
-    variables = {name: databases[f"ETL_SPARK_POSTGRESQL_{part}"] for part, name in names.items()}
-    command = ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", sql, database]
-    subprocess.run(command, env={**os.environ, **variables}, check=True)
 
 
 def read(source: JdbcExtracts, extract: Extract) -> list[Row]:

@@ -122,10 +122,20 @@ def test_a_lost_or_changed_item_is_found(spark: SparkSession) -> None:
         counted | {"file": "c", "source_table": "orders", "money_accepted": Decimal(0)},
     )
 
-    def off(*totals: str) -> list[tuple[object, ...]]:
-        items = ({"order_date": D2, "line_item_total": Decimal(total)} for total in totals)
-        return [tuple(row) for row in balance(audit, frame(spark, FACT_SALES, *items)).collect()]
+    item = {"quantity": 1, "order_id": "O1", "price_per_item": Decimal("1.25")}
+    raw = frame(
+        spark,
+        RAW_ORDER_ITEMS,
+        {**item, "order_item_id": "I1", "extract_date": D1},
+        {**item, "order_item_id": "I1", "quantity": 2, "extract_date": D2},
+        {**item, "order_item_id": "I2", "quantity": 2},
+    )
 
-    assert off("2.5", "2.5", "1.25") == []
-    assert off("2.5", "3.75") == [(D2, 1, Decimal(0))]
-    assert off("2.5", "2.5", "1.2499") == [(D2, 0, Decimal("0.0001"))]
+    def off(*totals: str, items: DataFrame = raw) -> list[tuple[object, ...]]:
+        booked = ({"order_date": D2, "line_item_total": Decimal(total)} for total in totals)
+        return [tuple(row) for row in balance(audit, items, frame(spark, FACT_SALES, *booked)).collect()]
+
+    assert off("2.5", "2.5") == []
+    assert off("5") == [(0, 0, 1, 0)]
+    assert off("2.5", "2.4999") == [(0, 0, 0, Decimal("0.0001"))]
+    assert off("2.5", items=raw.where("order_item_id = 'I2'")) == [(2, Decimal("3.75"), 0, 0)]

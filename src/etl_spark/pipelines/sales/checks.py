@@ -1,27 +1,38 @@
-"""What must add up in every run of the sales job: the audit against what the tables really hold."""
+"""What must add up in every run of the sales job: the audit, the raw items and fact_sales."""
 
 from __future__ import annotations
 
+from functools import reduce
+
 import pyspark.sql.functions as F
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 
 from etl_spark.core.audit import ALL
-from etl_spark.pipelines.sales.extracts import ORDER_ITEMS
+from etl_spark.pipelines.sales.extracts import ORDER_ITEMS, line_item_total
+
+ACCOUNTS = ("rows", "money", "items", "booked_money")
 
 
-def balance(audit: DataFrame, fact_sales: DataFrame) -> DataFrame:
-    """One row per day of which the items accepted, or their money, are others than those of fact_sales."""
-    accepted = audit.where((F.col("source_table") == ORDER_ITEMS.name) & (F.col("reason") == ALL)).select(
-        "date", F.col("rows_accepted").alias("rows"), F.col("money_accepted").alias("money")
+def balance(audit: DataFrame, raw_order_items: DataFrame, fact_sales: DataFrame) -> DataFrame:
+    """One row, of the whole range, if an account does not come to 0.
+
+    Every accepted row of order_items, and its money, is in the raw table; every item there, as the latest extract has
+    it, is in fact_sales.
+    """
+    accepted = audit.where((F.col("source_table") == ORDER_ITEMS.name) & (F.col("reason") == ALL))
+    raw = raw_order_items.withColumn("total", line_item_total())
+    items = raw.groupBy(*ORDER_ITEMS.key).agg(F.max_by("total", "extract_date").alias("total"))
+    one = F.lit(1)
+    entries = (
+        _entry(accepted, rows=F.col("rows_accepted"), money=F.col("money_accepted")),
+        _entry(raw, rows=-one, money=-F.col("total")),
+        _entry(items, items=one, booked_money=F.col("total")),
+        _entry(fact_sales, items=-one, booked_money=-F.col("line_item_total")),
     )
-    booked = fact_sales.select(
-        F.col("order_date").alias("date"),
-        F.lit(-1).cast("bigint").alias("rows"),
-        (-F.col("line_item_total")).alias("money"),
-    )
-    return (
-        accepted.unionByName(booked)
-        .groupBy("date")
-        .agg(F.sum("rows").alias("rows"), F.sum(F.col("money").cast("decimal(34,4)")).alias("money"))
-        .where("rows != 0 OR money != 0")
-    )
+    balances = reduce(DataFrame.unionAll, entries).agg(*(F.sum(account).alias(account) for account in ACCOUNTS))
+    return balances.where(" OR ".join(f"{account} != 0" for account in ACCOUNTS))
+
+
+def _entry(df: DataFrame, **amounts: Column) -> DataFrame:
+    """One row per row of `df`: what it adds to each of ACCOUNTS."""
+    return df.select(*(amounts.get(account, F.lit(0)).cast("decimal(28,4)").alias(account) for account in ACCOUNTS))

@@ -53,9 +53,9 @@ SALES = Pipeline(
         resolves(FACT_SALES, "product_key", DIM_PRODUCT),
         resolves(FACT_SALES, "date_key", DIM_DATE),
         Check(
-            "the audit and fact_sales have the same items and money",
+            "the audit, the raw items and fact_sales have the same items and money",
             balance,
-            inputs=(asked(LOAD_AUDIT), asked(FACT_SALES)),
+            inputs=(asked(LOAD_AUDIT), asked(RAW_ORDER_ITEMS), asked(FACT_SALES)),
         ),
     ),
     generator=Generator(

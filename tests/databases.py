@@ -1,0 +1,15 @@
+"""Statements for the PostgreSQL of the fixture `databases`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+
+
+def psql(databases: Mapping[str, str], sql: str, database: str) -> None:
+    """Runs `sql` in `database`."""
+    names = {"HOST": "PGHOST", "PORT": "PGPORT", "USER": "PGUSER", "PASSWORD": "PGPASSWORD"}
+    variables = {name: databases[f"ETL_SPARK_POSTGRESQL_{part}"] for part, name in names.items()}
+    command = ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", database]
+    subprocess.run(command, env={**os.environ, **variables}, input=sql, text=True, check=True)
