@@ -4,9 +4,9 @@
 
 The input has two versions, A and B, which differ in every other day. For each kill the source is flipped to the other
 version, the job is started, and its whole process group gets SIGKILL; then the job runs again, to its end. All the time
-one thread for each export format reads all its tables with DuckDB. Every partition it sees must be the one of A or the
-one of B, row for row, and once a run is complete the one of that run. A reference is a run from nothing into a folder
-of its own. The lake is read with Spark: every few kills right after the kill, and at the end.
+one thread for each export format reads all its tables, opening each file once. Every partition it sees must be the one
+of A or the one of B, row for row, and once a run is complete the one of that run. A reference is a run from nothing
+into a folder of its own. The lake is read with Spark: every few kills right after the kill, and at the end.
 """
 
 from __future__ import annotations
@@ -56,9 +56,6 @@ RUN_COLUMNS = ("run_id", "modified_at")
 Parts = Mapping[tuple[str, ...], tuple[int, int]]
 """What a reader saw of a table, by partition: its rows' number and the sum of their hashes."""
 
-REPEATS = 3
-"""How often a table is read whose files are replaced at the very moment."""
-
 LATEST = 1.05
 """The last moment for a kill, as a share of what a complete run takes."""
 
@@ -86,7 +83,6 @@ class Outcome:
     was_running: bool
     published: int
     reads: int
-    repeated: int
     failures: tuple[str, ...]
 
 
@@ -292,7 +288,6 @@ class Trial:
 
     def kill_once(self, kill: Kill, readers: Sequence[Reader], *, with_lake: bool) -> Outcome:
         before, reads = self.state, sum(reader.reads for reader in readers)
-        repeated = sum(reader.repeated for reader in readers)
         version = "B" if before.target == "A" else "A"
         old = {before.target} if before.target else set[str]()
         self.state = State(before.flip + 1, version, frozenset(old | {version}), before.is_complete)
@@ -321,11 +316,10 @@ class Trial:
         for reader in readers:
             failures += reader.take_failures()
         reads = sum(reader.reads for reader in readers) - reads
-        repeated = sum(reader.repeated for reader in readers) - repeated
         if not reads:
             failures.append("nothing was read meanwhile")
         after = messages[-1] if messages else "nothing"
-        return Outcome(kill, seconds, after, was_running, published, reads, repeated, tuple(failures))
+        return Outcome(kill, seconds, after, was_running, published, reads, tuple(failures))
 
     def wait_for(
         self, job: subprocess.Popen[bytes], kill: Kill, known_logs: set[Path], known_files: set[tuple[str, int, int]]
@@ -363,7 +357,7 @@ class Reader(Thread):
         super().__init__(name=f"reader of {file_format}", daemon=True)
         self.trial, self.file_format = trial, file_format
         self.stop = Event()
-        self.reads = self.repeated = 0
+        self.reads = 0
         self.failures: list[str] = []
         self.taken = 0
 
@@ -400,23 +394,22 @@ class Reader(Thread):
     def read(self, db: duckdb.DuckDBPyConnection, table: Table, *, may_miss: bool) -> Parts | None:
         """The table as it stands; None where it cannot be read, which is a failure unless it may not be there yet.
 
-        DuckDB opens a Parquet file twice in a query, for its footer and for its rows. Where another took its place in
-        between, the query fails, and is repeated, as a user would repeat it.
+        Each file is opened once, and read to its end. (DuckDB itself opens a Parquet file twice in a query, for its
+        footer and for its rows: it says so where another file took its place in between.)
         """
-        for _ in range(REPEATS):
-            known_files = self.trial.files()
-            self.reads += 1
+        self.reads += 1
+        place = self.trial.output / self.file_format / table.name
+        with tempfile.TemporaryDirectory(dir=self.trial.work) as seen:
             try:
-                return read_export(db, self.trial.output, self.file_format, table)
-            except duckdb.Error as error:
-                if may_miss and "No files found" in str(error):
-                    return None
-                if self.trial.files() == known_files:
+                for file in place.rglob(f"data.{self.file_format}"):
+                    copy = Path(seen, self.file_format, table.name, file.relative_to(place))
+                    copy.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(file, copy)
+                return read_export(db, Path(seen), self.file_format, table)
+            except (duckdb.Error, OSError) as error:
+                if not (may_miss and "No files found" in str(error)):
                     self.failures.append(f"{self.file_format} {table.name} cannot be read: {error}")
-                    return None
-                self.repeated += 1
-        self.failures.append(f"{self.file_format} {table.name} cannot be read, {REPEATS} times in a row")
-        return None
+                return None
 
     def take_failures(self) -> list[str]:
         """The failures since the last call, each once."""
@@ -512,7 +505,7 @@ def line_of(number: int, outcome: Outcome) -> str:
     failed = "ok" if not outcome.failures else "FAILED\n  " + "\n  ".join(outcome.failures)
     return (
         f"{number:>3}  {ending} at {outcome.seconds:5.1f} s ({outcome.kill}), last told: {outcome.after}; "
-        f"{outcome.published} files published, {outcome.reads} reads, {outcome.repeated} repeated: {failed}"
+        f"{outcome.published} files published, {outcome.reads} reads: {failed}"
     )
 
 
@@ -528,8 +521,7 @@ def summary(outcomes: Sequence[Outcome], order: Sequence[str], lake: Sequence[st
             f"the lake at the end: {'ok' if not lake else 'FAILED'}",
             *(f"  {text}" for text in lake),
             f"{'FAILED' if failed or lake else 'ok'}: {len(outcomes)} runs, {len(killed)} killed before their end, "
-            f"{half_way} of them with some files published; {sum(outcome.reads for outcome in outcomes):,} reads, "
-            f"{sum(outcome.repeated for outcome in outcomes)} of them repeated; "
+            f"{half_way} of them with some files published; {sum(outcome.reads for outcome in outcomes):,} reads; "
             f"{failed} runs with failures",
         )
     )
