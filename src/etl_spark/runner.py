@@ -133,7 +133,7 @@ class Run:
             self._write(df, table, self.request.asked.days)
 
     def _check(self) -> None:
-        with self._timed(f"{len(self.pipeline.checks)} checks"), ThreadPoolExecutor(4) as pool:
+        with self._timed("checks"), ThreadPoolExecutor(4) as pool:
             failures = [failure for failure in pool.map(self._failure, self.pipeline.checks) if failure]
         if failures:
             raise ReconciliationError(f"run again with --refresh, as this does not hold: {'; '.join(failures)}")
