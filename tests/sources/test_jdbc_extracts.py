@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 
 import pymysql
@@ -10,9 +11,9 @@ import pytest
 from pyspark.sql import Row, SparkSession
 
 from etl_spark.config import Credentials, credentials
-from etl_spark.core.database import parse_database
+from etl_spark.core.database import Database, parse_database
 from etl_spark.core.dates import DateRange
-from etl_spark.core.errors import InputError, UsageError
+from etl_spark.core.errors import EngineError, InputError, UsageError
 from etl_spark.core.extract import Extract, Through
 from etl_spark.core.settings import JdbcReading
 from etl_spark.core.table import Column
@@ -150,6 +151,17 @@ def test_a_refused_login_is_one_line_without_the_password(
         assert "geheim" not in str(raised.value)
         assert "\n" not in str(raised.value)
     assert "geheim" not in "".join(capfd.readouterr())
+
+
+def test_a_missing_driver_and_a_silent_server_are_said(spark: SparkSession) -> None:
+    def find(database: Database) -> None:
+        JdbcExtracts(spark, database, Credentials("me", "geheim"), EXTRACTS, JdbcReading(10, 1)).find(SHOPS, JANUARY)
+
+    nowhere = parse_database("jdbc:postgresql://127.0.0.1:1/etl")
+    with pytest.raises(InputError, match=r"cannot read from jdbc:postgresql://127.0.0.1:1/etl: "):
+        find(nowhere)
+    with pytest.raises(EngineError, match=r"add --packages org.postgresql:postgresql:"):
+        find(replace(nowhere, dialect=replace(nowhere.dialect, driver="org.example.Driver")))
 
 
 def test_credentials_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

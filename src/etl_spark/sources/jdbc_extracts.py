@@ -105,7 +105,8 @@ class JdbcExtracts:
         try:
             yield
         except (Py4JJavaError, PySparkException) as error:
-            if "java.sql." not in str(error) and "SQLException" not in str(error):
+            marks = ("java.sql.", "SQLException", self._database.dialect.driver)
+            if not any(mark in str(error) for mark in marks):
                 raise
             raise jdbc_error(error, self._database, self._options["password"]) from None
 
