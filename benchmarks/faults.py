@@ -555,7 +555,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if is_failed:
         print(f"all is kept in {work}")
     elif not options.work:
-        shutil.rmtree(work.parent)
+        # The JVM of the last look may be removing its own files at this very moment.
+        shutil.rmtree(work.parent, ignore_errors=True)
     return int(is_failed)
 
 
