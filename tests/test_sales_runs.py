@@ -18,7 +18,7 @@ from etl_spark.pipelines.sales.pipeline import SALES
 from tests.databases import psql
 
 STAR = [table for table in SALES.tables if table.name.startswith(("dim_", "fact_"))]
-JANUARY, Q1 = ("2024-01-01", "2024-01-31"), ("2024-01-01", "2024-03-31")
+JANUARY = ("2024-01-01", "2024-01-31")
 NEW_YEAR = (date(2024, 1, 1), date(2024, 1, 4))
 
 Sell = Callable[..., int]

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import reduce
 
 import pyspark.sql.functions as F
 from pyspark.sql import Column, DataFrame
@@ -115,6 +116,19 @@ def too_many_rejected(groups: Mapping[str, Tally], limit: float, rejected: DataF
 
 def _printable(line: bytes) -> str:
     return repr(line.decode("utf-8", "backslashreplace"))[1:-1] + ("..." if len(line) == EXAMPLE_BYTES else "")
+
+
+def entry(df: DataFrame, accounts: Sequence[str], data_type: str, *keys: Column, **amounts: Column) -> DataFrame:
+    """One row per row of `df`: `keys`, and what it adds to each of `accounts`, 0 where `amounts` does not name it."""
+    values = (amounts.get(account, F.lit(0)).cast(data_type).alias(account) for account in accounts)
+    return df.select(*keys, *values)
+
+
+def unbalanced(entries: Sequence[DataFrame], accounts: Sequence[str], *keys: str) -> DataFrame:
+    """One row per value of `keys`, or for all, whose `accounts` do not each come to 0 over all of `entries`."""
+    sums = (F.sum(account).alias(account) for account in accounts)
+    balances = reduce(DataFrame.unionAll, entries).groupBy(*keys).agg(*sums)
+    return balances.where(" OR ".join(f"{account} != 0" for account in accounts))
 
 
 def unique(table: Table, *key: str) -> Check:

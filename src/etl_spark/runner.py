@@ -17,7 +17,7 @@ from typing import Any
 import pyspark.sql.functions as F
 from pyspark.sql import DataFrame, SparkSession
 
-from etl_spark.core.audit import LOAD_AUDIT, AuditRow, from_table, to_table
+from etl_spark.core.audit import LOAD_AUDIT, AuditRow, Reading, from_table, to_table
 from etl_spark.core.errors import EtlError, QualityError, ReconciliationError, UsageError
 from etl_spark.core.filesystem import FileSystem
 from etl_spark.core.request import Request
@@ -101,8 +101,15 @@ class Run:
         """The step that reads the source: judges all there is to read, then replaces the days it is of."""
         # Nothing new is common, a second range over known days, and even no lines take Spark seconds to judge.
         frames = self._transform(step) if self.source.to_replace else {}
-        with self._timed("reading"):
-            self.new_audit = self.source.audit(frames.pop(LOAD_AUDIT)) if frames else []
+        reading = Reading(
+            pipeline=self.pipeline.name,
+            source_uri=self.source.place,
+            rules_version=self.settings.rules_version,
+            run_id=self.request.run_id,
+            measure=self.pipeline.source.measure,
+        )
+        with self._timed("reading"), self.source.readable():
+            self.new_audit = reading.audit(self.source.files_to_read, frames.pop(LOAD_AUDIT)) if frames else []
         self.audit = self.known_audit + self.new_audit
         self._judge(frames.get(self.pipeline.quarantine))
         self.lake.clear(LOAD_AUDIT, self._scope(LOAD_AUDIT, self.source.to_replace))
@@ -202,7 +209,7 @@ class Run:
 def _source(spark: SparkSession, pipeline: Pipeline, settings: SourceSettings, request: Request) -> Source:
     match (pipeline.source, settings):
         case (DailyFiles() as source, DailySettings()):
-            return DailySource(spark, pipeline.name, source, settings, request)
+            return DailySource(spark, source, settings, request)
         case (Extracts() as source, ExtractSettings()):
             return ExtractSource(spark, pipeline.name, source, settings, request)
     raise TypeError(f"{type(settings).__name__} does not fit the source of {pipeline.name}")

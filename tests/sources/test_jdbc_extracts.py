@@ -30,8 +30,6 @@ def text(*names: str) -> tuple[Column, ...]:
 
 SHOPS = Extract("shops", "", text("code", "is_open", "rate"), key=("code",))
 SALES = Extract("sales", "", text("id", "at", "amount"), key=("id",), day="at")
-LINES = Extract("lines", "", text("id", "sale_id"), key=("id",), through=(Through("sales", "id"),))
-PARTS = Extract("parts", "", text("sale_id", "no"), key=("sale_id", "no"), through=(Through("sales", "sale_id"),))
 NOTES = Extract("notes", "", text("id", "at"), key=("id",), day="at", through=(Through("sales", "id"),))
 EXTRACTS = (SHOPS, SALES, NOTES)
 

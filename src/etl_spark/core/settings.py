@@ -22,6 +22,9 @@ class SourceSettings:
     Raises UsageError for a value that cannot work.
     """
 
+    reader_version: ClassVar[int] = 1
+    """To be raised by a change of code that would judge the same row otherwise."""
+
     source: str
     max_rejected_share: float
     export_also: tuple[str, ...]
@@ -31,13 +34,20 @@ class SourceSettings:
         if not 0 <= self.max_rejected_share <= 1:
             raise UsageError(f"max_rejected_share is a share of 1, not {self.max_rejected_share}")
 
+    @property
+    def rules_version(self) -> str:
+        """A fingerprint of the rules and of the code that applies them: the same on every machine."""
+        text = json.dumps([self.reader_version, *self._deciding()], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def _deciding(self) -> tuple[Any, ...]:
+        """What decides how a row is read and judged, as JSON has it."""
+        raise NotImplementedError
+
 
 @dataclass(frozen=True, kw_only=True)
 class DailySettings(SourceSettings):
     """`rules` decides what becomes of a row: a day that was read by other rules is read again."""
-
-    reader_version: ClassVar[int] = 1
-    """To be raised by a change of code that would judge the same row otherwise."""
 
     layout: str
     rules: Any
@@ -48,10 +58,8 @@ class DailySettings(SourceSettings):
         if sorted(set(directives)) != ["%Y", "%d", "%m"]:
             raise UsageError(f"layout '{self.layout}' must name the day by %Y, %m and %d, and by nothing else")
 
-    @property
-    def rules_version(self) -> str:
-        """A fingerprint of the rules and of the code that applies them: the same on every machine."""
-        return _fingerprint(self.reader_version, dataclasses.asdict(self.rules))
+    def _deciding(self) -> tuple[Any, ...]:
+        return (dataclasses.asdict(self.rules),)
 
 
 @dataclass(frozen=True)
@@ -87,9 +95,6 @@ class JdbcReading:
 class ExtractSettings(SourceSettings):
     """`date_formats` are Spark's patterns of dates that are not ISO, tried in their order."""
 
-    reader_version: ClassVar[int] = 1
-    """To be raised by a change of code that would judge the same row otherwise."""
-
     date_formats: tuple[str, ...]
     csv: CsvFormat
     jdbc: JdbcReading
@@ -99,12 +104,5 @@ class ExtractSettings(SourceSettings):
         if is_database(self.source):
             parse_database(self.source)
 
-    @property
-    def rules_version(self) -> str:
-        """A fingerprint of what decides how a value is read: the same on every machine."""
-        return _fingerprint(self.reader_version, self.date_formats, dataclasses.asdict(self.csv))
-
-
-def _fingerprint(*values: Any) -> str:
-    text = json.dumps(values, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    def _deciding(self) -> tuple[Any, ...]:
+        return self.date_formats, dataclasses.asdict(self.csv)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
+from functools import reduce
 
 import pyspark.sql.functions as F
 import pyspark.sql.types as T
@@ -58,8 +59,7 @@ def find_extracts(fs: FileSystem, name: str, day: date) -> tuple[ExtractFile, ..
     if not found:
         there = ", ".join(entry.name for entry in fs.entries(fs.root)[:20]) or "nothing"
         raise InputError(f"there is no {name}.csv, {name}.csv.gz or {name}/ at {fs.root}, which holds {there}")
-    kinds = {(entry.path, dated is None) for entry, dated in found}
-    if len({is_undated for _, is_undated in kinds}) > 1:
+    if len({dated is None for _, dated in found}) > 1:
         raise InputError(f"{name} stands at {fs.root} both in folders dt=... and outside of them: keep one")
     return tuple(ExtractFile(source_file(fs, day, entry, name), dated) for entry, dated in found)
 
@@ -98,12 +98,7 @@ def read_extract(
     by_header: dict[tuple[str, ...], list[SourceFile]] = {}
     for file, _ in files:
         by_header.setdefault(_header(spark, file, extract, csv), []).append(file)
-    if not by_header:
-        raise ValueError(f"no file of {extract.name} to read")
-    frames = [_read(spark, same, header, extract, csv) for header, same in by_header.items()]
-    rows = frames[0]
-    for frame in frames[1:]:
-        rows = rows.unionByName(frame)
+    rows = reduce(DataFrame.unionAll, (_read(spark, same, header, extract, csv) for header, same in by_header.items()))
     names = local_frame(spark, [(file.uri, file.name, day) for file, day in files], _FILE_SCHEMA)
     # A left join: a row whose file is not known by its uri must fail the run (extract_date is a key), not vanish.
     return rows.join(F.broadcast(names), on="uri", how="left").drop("uri")

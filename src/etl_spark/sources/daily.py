@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import date
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
-from etl_spark.core.audit import AuditRow, Reading
+from etl_spark.core.audit import AuditRow
 from etl_spark.core.days import Fingerprint, SourceFile, plan_days
 from etl_spark.core.errors import InputError
 from etl_spark.core.filesystem import FileSystem
@@ -23,12 +24,10 @@ class DailySource:
 
     extract_dates = ()
 
-    def __init__(
-        self, spark: SparkSession, pipeline: str, source: DailyFiles, settings: DailySettings, request: Request
-    ) -> None:
-        self._spark, self._pipeline, self._source = spark, pipeline, source
-        self._settings, self._request = settings, request
+    def __init__(self, spark: SparkSession, source: DailyFiles, settings: DailySettings, request: Request) -> None:
+        self._spark, self._source, self._settings, self._request = spark, source, settings, request
         self._fs = FileSystem(spark, settings.source)
+        self.place = self._fs.root
 
     @property
     def audited_days(self) -> tuple[date, ...]:
@@ -41,7 +40,7 @@ class DailySource:
 
         Raises InputError for a missing day, unless missing days are allowed and there are others.
         """
-        asked, source = self._request.asked, self._fs.root
+        asked, source = self._request.asked, self.place
         accounted: dict[date, set[Fingerprint]] = {}
         for row in known:
             accounted.setdefault(row.date, set()).add(row.fingerprint)
@@ -88,6 +87,10 @@ class DailySource:
         return {"days_found": len(self._plan.found), "previous_days_found": len(self._plan.previous_found)}
 
     @property
+    def files_to_read(self) -> tuple[SourceFile, ...]:
+        return self._plan.files_to_read
+
+    @property
     def to_replace(self) -> tuple[date, ...]:
         """The days of which the run leaves no earlier row."""
         return self._plan.to_replace
@@ -102,25 +105,16 @@ class DailySource:
 
     def read(self, one: Input) -> DataFrame:
         reader = read_files if one.part == "files" else read_lines
-        return reader(self._spark, self._plan.files_to_read)
+        return reader(self._spark, self.files_to_read)
 
-    def audit(self, counts: DataFrame) -> list[AuditRow]:
-        """The audit of the files that are read. Raises InputError where one cannot be read to its end."""
-        reading = Reading(
-            pipeline=self._pipeline,
-            source_uri=self._fs.root,
-            rules_version=self._settings.rules_version,
-            run_id=self._request.run_id,
-            measure=self._source.measure,
-        )
-        files = self._plan.files_to_read
-        with readable(self._spark, files):
-            return reading.audit(files, counts)
+    def readable(self) -> AbstractContextManager[None]:
+        """Raises InputError where a file cannot be read to its end."""
+        return readable(self._spark, self.files_to_read)
 
     def verify_unchanged(self) -> None:
         """Raises InputError where other files stand at the source now than when the days were planned."""
         if set(self._find_files()) != {file for files in self._plan.files.values() for file in files}:
-            raise InputError(f"files at {self._fs.root} changed while they were read: run again")
+            raise InputError(f"files at {self.place} changed while they were read: run again")
 
     def _find_files(self) -> tuple[SourceFile, ...]:
         return find_files(self._fs, self._settings.layout, self.audited_days, source_table=self._source.name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
 from functools import cached_property
@@ -43,8 +43,7 @@ class JdbcExtracts:
         self._spark, self._database, self._how = spark, database, how
         self.place = database.place
         self._extracts = {extract.name: extract for extract in extracts}
-        self._options = {
-            "url": database.url,
+        self._properties = {
             "driver": database.dialect.driver,
             "user": credentials.user,
             "password": credentials.password,
@@ -91,7 +90,7 @@ class JdbcExtracts:
         if stride:
             columns.append(f"t.{quoted(stride)} AS stride")
         sql = f"SELECT {', '.join(columns)} FROM {quoted(extract.name)} t WHERE {self._wanted(extract, asked)}"
-        rows = self._query(sql, self._slices(extract, stride, asked) if stride else ())
+        rows = self._query(sql, self._slices(extract, stride, asked)) if stride else self._query(sql)
         return rows.select(
             F.lit(extract_date).alias("extract_date"),
             F.lit(table.name).alias("file"),
@@ -108,7 +107,7 @@ class JdbcExtracts:
             marks = ("java.sql.", "SQLException", self._database.dialect.driver)
             if not any(mark in str(error) for mark in marks):
                 raise
-            raise jdbc_error(error, self._database, self._options["password"]) from None
+            raise jdbc_error(error, self._database, self._properties["password"]) from None
 
     def _wanted(self, extract: Extract, asked: DateRange) -> str:
         """An SQL condition that holds for the rows `t` of the asked days, of no day, and of those they go with."""
@@ -116,10 +115,9 @@ class JdbcExtracts:
             return "1 = 1"
         conditions = []
         if extract.day:
-            conditions.append(f"{self._in_range(f't.{self._database.quoted(extract.day)}', asked)}")
-            # MariaDB's 0000-00-00 is before every date.
             day = f"t.{self._database.quoted(extract.day)}"
-            conditions.append(f"{day} IS NULL OR {day} < '1000-01-01'")
+            # MariaDB's 0000-00-00 is before every date.
+            conditions.append(f"{self._in_range(day, asked)} OR {day} IS NULL OR {day} < '1000-01-01'")
         for through in extract.through:
             conditions.append(f"EXISTS ({self._related(through, asked)})")
             if not extract.day:
@@ -171,20 +169,18 @@ class JdbcExtracts:
         step = max((high - low + 1) // self._how.partitions, 1)
         return [str(bound) for bound in range(low + step, high + 1, step)][: self._how.partitions - 1]
 
-    def _query(self, sql: str, slices: Sequence[str] = ()) -> DataFrame:
+    def _query(self, sql: str, slices: Sequence[str] = ("1 = 1",)) -> DataFrame:
         with self.readable(()):
-            reader = self._spark.read.format("jdbc")
-            if slices:
-                properties: Mapping[str, str] = {key: value for key, value in self._options.items() if key != "url"}
-                return self._spark.read.jdbc(
-                    self._database.url, f"({sql}) q", predicates=list(slices), properties=dict(properties)
-                )
-            return reader.options(**self._options, dbtable=f"({sql}) q").load()
+            return self._spark.read.jdbc(
+                self._database.url, f"({sql}) q", predicates=list(slices), properties=self._properties
+            )
 
 
 def jdbc_error(error: Exception, database: Database, password: str) -> InputError | EngineError:
     text = str(error.java_exception.getMessage() if isinstance(error, Py4JJavaError) else error)
     if "ClassNotFoundException" in str(error) and database.dialect.driver in str(error):
         return EngineError(f"the driver is not on Spark's class path: add --packages {database.dialect.package}")
-    first = text.strip().splitlines()[0].replace(password, "***") if password else text.strip().splitlines()[0]
+    first = text.strip().splitlines()[0]
+    if password:
+        first = first.replace(password, "***")
     return InputError(f"cannot read from {database.place}: {first}")

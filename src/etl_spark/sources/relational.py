@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from pyspark.sql import DataFrame, SparkSession
 
 from etl_spark.config import credentials
-from etl_spark.core.audit import AuditRow, Reading
+from etl_spark.core.audit import AuditRow
 from etl_spark.core.database import is_database, parse_database
 from etl_spark.core.dates import DateRange
 from etl_spark.core.days import SourceFile
@@ -32,9 +32,9 @@ class ExtractSource:
     def __init__(
         self, spark: SparkSession, pipeline: str, source: Extracts, settings: ExtractSettings, request: Request
     ) -> None:
-        self._spark, self._pipeline, self._source = spark, pipeline, source
-        self._settings, self._request = settings, request
+        self._request = request
         self._reader = _reader(spark, pipeline, source, settings)
+        self.place = self._reader.place
         self._extracts = {extract.name: extract for extract in source.tables}
         self._files: dict[str, tuple[ExtractFile, ...]] = {}
 
@@ -63,6 +63,10 @@ class ExtractSource:
         return tuple(sorted({self._date(file) for files in self._files.values() for file in files}))
 
     @property
+    def files_to_read(self) -> tuple[SourceFile, ...]:
+        return tuple(one.file for files in self._files.values() for one in files)
+
+    @property
     def to_replace(self) -> tuple[date, ...]:
         return self._request.asked.days
 
@@ -72,28 +76,19 @@ class ExtractSource:
     def plan(self, known: Sequence[AuditRow]) -> str:
         """Finds the files of each table. Raises InputError for a table without one."""
         self._files = self._find()
-        return "; ".join(f"{text}" for text in self.in_words.values())
+        return "; ".join(self.in_words.values())
 
     def read(self, one: Input) -> DataFrame:
         files = [(found.file, self._date(found)) for found in self._files[one.of]]
         return self._reader.read(self._extracts[one.of], files, self._request.asked)
 
-    def audit(self, counts: DataFrame) -> list[AuditRow]:
-        reading = Reading(
-            pipeline=self._pipeline,
-            source_uri=self._reader.place,
-            rules_version=self._settings.rules_version,
-            run_id=self._request.run_id,
-            measure=self._source.measure,
-        )
-        files = [one.file for files in self._files.values() for one in files]
-        with self._reader.readable(files):
-            return reading.audit(files, counts)
+    def readable(self) -> AbstractContextManager[None]:
+        return self._reader.readable(self.files_to_read)
 
     def verify_unchanged(self) -> None:
         """Raises InputError where other files stand at the source now than before they were read."""
         if self._find() != self._files:
-            raise InputError(f"files at {self._reader.place} changed while they were read: run again")
+            raise InputError(f"files at {self.place} changed while they were read: run again")
 
     def _find(self) -> dict[str, tuple[ExtractFile, ...]]:
         asked = self._request.asked
@@ -104,7 +99,7 @@ class ExtractSource:
         limit = self._request.extract_date or date.max
         files = tuple(one for one in found if one.extract_date is None or one.extract_date <= limit)
         if not files:
-            raise InputError(f"{self._reader.place} has no extract of {extract.name} up to {limit}")
+            raise InputError(f"{self.place} has no extract of {extract.name} up to {limit}")
         latest = max((one.extract_date for one in files if one.extract_date), default=None)
         return tuple(one for one in files if one.extract_date == latest) if extract.is_whole else files
 

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import date
 from typing import Any, Protocol
 
 from pyspark.sql import DataFrame
 
 from etl_spark.core.audit import AuditRow
+from etl_spark.core.days import SourceFile
 from etl_spark.core.step import Input, Part
 
 
 class Source(Protocol):
     """The rows of one run. `plan` comes first; after it the run knows what it reads and which days that is of."""
+
+    @property
+    def place(self) -> str:
+        """Where the source is, as load_audit names it."""
+
+    @property
+    def files_to_read(self) -> Sequence[SourceFile]:
+        """The files, or a database's tables, that are read."""
 
     @property
     def audited_days(self) -> tuple[date, ...]:
@@ -52,8 +62,8 @@ class Source(Protocol):
     def read(self, one: Input) -> DataFrame:
         """The rows of the source that `one` stands for."""
 
-    def audit(self, counts: DataFrame) -> list[AuditRow]:
-        """The audit of what is read. Raises InputError where it cannot be read."""
+    def readable(self) -> AbstractContextManager[None]:
+        """Raises InputError, naming what it is, for what goes wrong when the rows are read."""
 
     def verify_unchanged(self) -> None:
         """Raises InputError where the source has changed since `plan`."""

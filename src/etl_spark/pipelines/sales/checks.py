@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from functools import reduce
-
 import pyspark.sql.functions as F
 from pyspark.sql import Column, DataFrame
 
 from etl_spark.core.audit import ALL
 from etl_spark.pipelines.sales.extracts import ORDER_ITEMS, line_item_total
+from etl_spark.quality import entry, unbalanced
 
 ACCOUNTS = ("rows", "money", "items", "booked_money")
 
@@ -29,10 +28,9 @@ def balance(audit: DataFrame, raw_order_items: DataFrame, fact_sales: DataFrame)
         _entry(items, items=one, booked_money=F.col("total")),
         _entry(fact_sales, items=-one, booked_money=-F.col("line_item_total")),
     )
-    balances = reduce(DataFrame.unionAll, entries).agg(*(F.sum(account).alias(account) for account in ACCOUNTS))
-    return balances.where(" OR ".join(f"{account} != 0" for account in ACCOUNTS))
+    return unbalanced(entries, ACCOUNTS)
 
 
 def _entry(df: DataFrame, **amounts: Column) -> DataFrame:
     """One row per row of `df`: what it adds to each of ACCOUNTS."""
-    return df.select(*(amounts.get(account, F.lit(0)).cast("decimal(28,4)").alias(account) for account in ACCOUNTS))
+    return entry(df, ACCOUNTS, "decimal(28,4)", **amounts)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from functools import reduce
-
 import pyspark.sql.functions as F
 from pyspark.sql import Column, DataFrame
 
 from etl_spark.core.audit import ALL
 from etl_spark.pipelines.viewing.profile import total_seconds
+from etl_spark.quality import entry, unbalanced
 
 ACCOUNTS = ("rows", "accepted_rows", "seconds", "statistics_seconds", "summary_seconds")
 
@@ -46,15 +45,9 @@ def balance(
         ),
         _entry(summary.where(F.col("segment") == ALL), of_range, summary_seconds=-F.col("total_seconds")),
     )
-    balances = (
-        reduce(DataFrame.unionAll, entries)
-        .groupBy("log_date")
-        .agg(*(F.sum(account).alias(account) for account in ACCOUNTS))
-    )
-    return balances.where(" OR ".join(f"{account} != 0" for account in ACCOUNTS))
+    return unbalanced(entries, ACCOUNTS, "log_date")
 
 
 def _entry(df: DataFrame, log_date: Column, **amounts: Column) -> DataFrame:
     """One row per row of `df`: log_date and what it adds to each of ACCOUNTS."""
-    values = (amounts.get(account, F.lit(0)).cast("decimal(28,0)").alias(account) for account in ACCOUNTS)
-    return df.select(log_date.alias("log_date"), *values)
+    return entry(df, ACCOUNTS, "decimal(28,0)", log_date.alias("log_date"), **amounts)
