@@ -16,6 +16,7 @@ from pyspark.sql import Column, DataFrame, Window
 
 from etl_spark.core.dates import DateRange
 from etl_spark.core.extract import Extract
+from etl_spark.core.table import MONEY
 from etl_spark.core.table import Column as TableColumn
 from etl_spark.quality import Rule, first_reason
 
@@ -134,18 +135,45 @@ def with_latest_day(rows: DataFrame, extract: Extract, extract_dates: Sequence[d
     return rows.withColumn("day", F.when(F.col("reason").isNull(), latest).otherwise(F.col("day")))
 
 
+def without_day(rows: DataFrame) -> DataFrame:
+    """`rows` of a table that is read whole and has no money of its own."""
+    return rows.withColumns({"day": F.lit(None).cast("date"), "amount": F.lit(None).cast(MONEY)})
+
+
+def with_match(rows: DataFrame, others: DataFrame, key: str, name: str) -> DataFrame:
+    """`rows`, with whether any of `others` has their `key` in the column `name`: never for a null."""
+    found = others.groupBy(key).agg(F.lit(True).alias(name))
+    return rows.join(found, on=key, how="left").withColumn(name, F.coalesce(name, F.lit(False)))
+
+
+def with_orphans(rows: DataFrame, parents: DataFrame, key: str, flag: str) -> DataFrame:
+    """`rows`, with `flag`: whether they name a `key` that no accepted one of `parents`, both after clean(), has."""
+    matched = with_match(rows, parents.where(is_accepted()), key, flag)
+    return matched.withColumn(flag, F.col(key).isNotNull() & ~F.col(flag))
+
+
+def is_accepted() -> Column:
+    return F.col("reason").isNull()
+
+
+def is_of(asked: DateRange) -> Column:
+    """Whether a row is of an asked day; so is one without a day."""
+    return F.coalesce(F.col("day").between(F.lit(asked.start), F.lit(asked.end)), F.lit(True))
+
+
 @dataclass(frozen=True)
 class Judged:
     """The rows of an extract after clean(), with the `day` (DATE) they are of and the `amount` of money they tell.
 
-    Both are null where a row has none. Rows without a day count for the last asked day.
+    Both are null where a row has none. Rows without a day count for the last asked day. `flags` are BOOLEAN columns of
+    `rows`: faults for which an accepted row is counted, not rejected. `related` is the one that says which accepted
+    rows of other days the raw table keeps, beside those of the asked days.
     """
 
     extract: Extract
     rows: DataFrame
-
-    def is_asked(self, asked: DateRange) -> Column:
-        return F.coalesce(F.col("day").between(F.lit(asked.start), F.lit(asked.end)), F.lit(True))
+    flags: tuple[str, ...] = ()
+    related: str | None = None
 
 
 def reject(rows: DataFrame, extract: Extract, rule: Rule) -> DataFrame:
@@ -173,19 +201,18 @@ def split(parts: Sequence[Judged], asked: DateRange) -> tuple[DataFrame, ...]:
 
 
 def build_raw(part: Judged, asked: DateRange) -> DataFrame:
-    """The raw table of an extract: its accepted rows of the asked days."""
+    """The raw table of an extract: its accepted rows of the asked days, and those that an asked row refers to."""
     bounds = {} if part.extract.is_whole else {"start_date": F.lit(asked.start), "end_date": F.lit(asked.end)}
+    is_kept = is_of(asked) | F.col(part.related) if part.related else is_of(asked)
     return (
-        part.rows.where(F.col("reason").isNull() & part.is_asked(asked))
-        .select("extract_date", *part.extract.column_names)
-        .withColumns(bounds)
+        part.rows.where(is_accepted() & is_kept).select("extract_date", *part.extract.column_names).withColumns(bounds)
     )
 
 
 def build_rejected(part: Judged, asked: DateRange) -> DataFrame:
     """The table of rejected_table(), of one extract."""
     return (
-        part.rows.where(F.col("reason").isNotNull() & part.is_asked(asked))
+        part.rows.where(~is_accepted() & is_of(asked))
         .groupBy("extract_date", "file", "reason", "line")
         .agg(F.count(F.lit(1)).alias("line_count"))
         .select(
@@ -202,17 +229,32 @@ def build_rejected(part: Judged, asked: DateRange) -> DataFrame:
 
 
 def build_counts(part: Judged, asked: DateRange) -> DataFrame:
-    """What core/audit.py makes load_audit of, of one extract: one row per date, file and reason."""
-    is_asked = part.is_asked(asked)
-    last_day, none = F.lit(asked.end), F.lit(0).cast("bigint")
+    """What core/audit.py makes load_audit of, of one extract: one row per date, file and reason or flag."""
+    is_asked = is_of(asked)
+    last_day = F.lit(asked.end)
     amount = F.sum(F.when(is_asked, F.col("amount").cast("decimal(28,4)")))
-    return part.rows.groupBy(
+    counts = part.rows.groupBy(
         F.when(is_asked, F.coalesce("day", last_day)).otherwise(last_day).alias("date"),
         "file",
         F.when(is_asked, F.col("reason")).alias("reason"),
     ).agg(
-        F.count(F.when(is_asked, True)).alias("rows"),
-        none.alias("rows_flagged"),
-        F.count(F.when(~is_asked, True)).alias("rows_outside"),
+        F.count_if(is_asked).alias("rows"),
+        F.count_if(~is_asked).alias("rows_outside"),
         F.coalesce(amount, F.lit(0)).cast("decimal(38,4)").alias("amount"),
+        *(F.count_if(is_asked & is_accepted() & F.col(flag)).alias(flag) for flag in part.flags),
     )
+    none = F.lit(0).cast("bigint")
+    of_rows = F.struct("reason", "rows", none.alias("rows_flagged"), "rows_outside", "amount")
+    of_flags = (
+        F.struct(
+            F.lit(flag).alias("reason"),
+            none.alias("rows"),
+            F.col(flag).alias("rows_flagged"),
+            none.alias("rows_outside"),
+            F.lit(0).cast("decimal(38,4)").alias("amount"),
+        )
+        for flag in part.flags
+    )
+    entries = counts.select("date", "file", F.explode(F.array(of_rows, *of_flags)).alias("entry"))
+    is_told = F.col("reason").isNull() | (F.col("rows") + F.col("rows_flagged") > 0)
+    return entries.select("date", "file", "entry.*").where(is_told)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -11,7 +12,8 @@ from etl_spark.core.table import Column, Table
 EXTRACT_DATE = Column("extract_date", "DATE", "day as of which the extract was made")
 START_DATE = Column("start_date", "DATE", "first day of the asked range")
 END_DATE = Column("end_date", "DATE", "last day of the asked range")
-
+AS_OF = Column("extract_date", "DATE", "day of the latest extract that has it; null for the unknown", nullable=True)
+"""Which extract a dimension's member is of."""
 
 MALFORMED = "malformed"
 """The column, beside those of a table as text, of what could not be taken apart into them; else null."""
@@ -38,7 +40,8 @@ class Extract:
     """A table of a relational source.
 
     Only `columns` are ever read; a row must have those that are not nullable, and a `key` of its own. `day` is the
-    column that says which day a row is of; a table without one, and without `through`, is read whole.
+    column that says which day a row is of; a table without one, and without `through`, is read whole. Those of
+    `optional` are null where the source does not have them.
     """
 
     name: str
@@ -47,6 +50,16 @@ class Extract:
     key: tuple[str, ...]
     day: str | None = None
     through: tuple[Through, ...] = ()
+    optional: tuple[str, ...] = ()
+
+    def missing_in(self, found: Sequence[str]) -> list[str]:
+        """The columns that a table whose columns are `found` lacks, or has more than once."""
+
+        def is_missing(name: str) -> bool:
+            times = found.count(name)
+            return times > 1 or (times == 0 and name not in self.optional)
+
+        return [name for name in self.column_names if is_missing(name)]
 
     @property
     def is_whole(self) -> bool:

@@ -21,6 +21,8 @@ Partition = Mapping[str, date | str]
 Scope = tuple[Partition, ...]
 """All that one write replaces. `({},)` is the whole table, `()` is nothing."""
 
+MONEY = "DECIMAL(18,4)"
+"""The type of an amount of money."""
 
 _TYPES: Mapping[str, T.DataType] = {
     "BIGINT": T.LongType(),

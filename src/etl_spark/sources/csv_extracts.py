@@ -10,7 +10,7 @@ from functools import reduce
 
 import pyspark.sql.functions as F
 import pyspark.sql.types as T
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 
 from etl_spark.core.dates import DateRange
 from etl_spark.core.days import SourceFile
@@ -117,7 +117,7 @@ def _header(spark: SparkSession, file: SourceFile, extract: Extract, csv: CsvFor
     """The names of the file's columns, as its first row has them."""
     found = spark.read.options(**_options(csv), header="false").csv(file.path).limit(1).collect()
     names = tuple((value or "").strip().lstrip("\ufeff").strip().lower() for value in found[0]) if found else ()
-    missing = [name for name in extract.column_names if names.count(name) != 1]
+    missing = extract.missing_in(names)
     if missing:
         raise InputError(
             f"{file.path} must have each column of {extract.name} once: {', '.join(missing)} "
@@ -140,13 +140,19 @@ def _read(
     # What is not among the extract's columns may be a secret, and a malformed row does not say which part is which.
     hidden = F.lit(f"a row of {extract.name} with a wrong number of values, not shown as not all columns are read")
     shown = (
-        F.col(MALFORMED) if set(header) == set(extract.column_names) else F.when(F.col(MALFORMED).isNotNull(), hidden)
+        F.col(MALFORMED) if set(header) <= set(extract.column_names) else F.when(F.col(MALFORMED).isNotNull(), hidden)
     )
     return rows.select(
         F.input_file_name().alias("uri"),
         shown.alias(MALFORMED),
-        *(F.col(f"c{header.index(name)}").alias(name) for name in extract.column_names),
+        *(_text(header, name) for name in extract.column_names),
     )
+
+
+def _text(header: tuple[str, ...], name: str) -> Column:
+    """The value under `name`, null where the header does not have it."""
+    value = F.col(f"c{header.index(name)}") if name in header else F.lit(None).cast("string")
+    return value.alias(name)
 
 
 def _options(csv: CsvFormat) -> dict[str, str]:

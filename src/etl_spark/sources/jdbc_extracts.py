@@ -57,7 +57,7 @@ class JdbcExtracts:
         if name not in types:
             there = ", ".join(sorted(types)) or "no table"
             raise InputError(f"{self.place} has no table {name}, it has {there}")
-        missing = [column for column in extract.column_names if column not in types[name]]
+        missing = extract.missing_in(tuple(types[name]))
         if missing:
             there = ", ".join(sorted(types[name]))
             raise InputError(f"{self.place}: {name} has no column {', '.join(missing)}, it has {there}")
@@ -85,7 +85,11 @@ class JdbcExtracts:
         """
         ((table, extract_date),) = files
         quoted, text = self._database.quoted, self._database.dialect.text
-        columns = [f"CAST(t.{quoted(column)} AS {text}) AS {quoted(column)}" for column in extract.column_names]
+        there = self._types[extract.name]
+        columns = [
+            f"CAST({f't.{quoted(column)}' if column in there else 'NULL'} AS {text}) AS {quoted(column)}"
+            for column in extract.column_names
+        ]
         stride = self._stride(extract)
         if stride:
             columns.append(f"t.{quoted(stride)} AS stride")

@@ -10,10 +10,20 @@ from pyspark.sql import DataFrame
 
 from etl_spark.core.dates import DateRange
 from etl_spark.core.extract import Extract, Through, rejected_table
-from etl_spark.core.table import Column
-from etl_spark.extracts import Judged, clean, newest, reject, split, with_latest_day
+from etl_spark.core.table import MONEY, Column
+from etl_spark.extracts import (
+    Judged,
+    clean,
+    is_accepted,
+    newest,
+    reject,
+    split,
+    with_latest_day,
+    with_orphans,
+    without_day,
+)
 from etl_spark.pipelines.calendar.dim_date import in_calendar
-from etl_spark.pipelines.sales.tables import DIM_CUSTOMER, DIM_PRODUCT, MONEY
+from etl_spark.pipelines.sales.tables import DIM_CUSTOMER, DIM_PRODUCT
 from etl_spark.quality import Rule
 
 PIPELINE = "sales"
@@ -63,6 +73,9 @@ ORDER_ITEMS = Extract(
 )
 EXTRACTS = (CUSTOMERS, PRODUCTS, ORDERS, ORDER_ITEMS)
 
+CUSTOMER_NOT_FOUND, PRODUCT_NOT_FOUND = "customer_not_found", "product_not_found"
+"""Flags: a reference to what the source does not have; the fact has the unknown member."""
+
 RAW_CUSTOMERS, RAW_PRODUCTS, RAW_ORDERS, RAW_ORDER_ITEMS = (extract.raw_table(PIPELINE) for extract in EXTRACTS)
 SALES_REJECTED = rejected_table(PIPELINE)
 
@@ -82,34 +95,40 @@ def read_extracts(
     An item is of the day of its order, and is turned away without a sound one. Orders of other days than the asked,
     and their items, are counted and left out. The money of an item is its quantity times its price.
     """
-    judged_orders = clean_orders(orders, extract_dates=extract_dates, date_formats=date_formats)
+    judged_customers = without_day(clean(customers, CUSTOMERS, date_formats=date_formats))
+    judged_products = without_day(clean(products, PRODUCTS, rules=(negative("price"),)))
+    judged_orders = clean_orders(orders, judged_customers, extract_dates=extract_dates, date_formats=date_formats)
+    judged_items = clean_order_items(order_items, judged_orders, judged_products, extract_dates=extract_dates)
     parts = (
-        Judged(CUSTOMERS, without_day(clean(customers, CUSTOMERS, date_formats=date_formats))),
-        Judged(PRODUCTS, without_day(clean(products, PRODUCTS, rules=(negative("price"),)))),
-        Judged(ORDERS, judged_orders),
-        Judged(ORDER_ITEMS, clean_order_items(order_items, judged_orders, extract_dates=extract_dates)),
+        Judged(CUSTOMERS, judged_customers),
+        Judged(PRODUCTS, judged_products),
+        Judged(ORDERS, judged_orders, flags=(CUSTOMER_NOT_FOUND,)),
+        Judged(ORDER_ITEMS, judged_items, flags=(PRODUCT_NOT_FOUND,)),
     )
     return split(parts, asked)
 
 
-def clean_orders(orders: DataFrame, *, extract_dates: tuple[date, ...], date_formats: tuple[str, ...]) -> DataFrame:
-    """The orders judged, of the days that they were made on."""
+def clean_orders(
+    orders: DataFrame, judged_customers: DataFrame, *, extract_dates: tuple[date, ...], date_formats: tuple[str, ...]
+) -> DataFrame:
+    """The orders judged, of the days that they were made on, and whether their customer is not there."""
     rules = (Rule("order_date_not_in_calendar", ~in_calendar("order_date")),)
     judged = clean(orders, ORDERS, rules=rules, date_formats=date_formats)
     with_day = judged.withColumns({"day": F.to_date("order_date"), "amount": F.lit(None).cast(MONEY)})
-    return with_latest_day(with_day, ORDERS, extract_dates)
+    latest = with_latest_day(with_day, ORDERS, extract_dates)
+    return with_orphans(latest, judged_customers, "customer_id", CUSTOMER_NOT_FOUND)
 
 
 def clean_order_items(
-    order_items: DataFrame, judged_orders: DataFrame, *, extract_dates: tuple[date, ...]
+    order_items: DataFrame, judged_orders: DataFrame, judged_products: DataFrame, *, extract_dates: tuple[date, ...]
 ) -> DataFrame:
-    """The items judged, each of the day of its order."""
-    sound_orders = judged_orders.where(F.col("reason").isNull())
-    days = newest(sound_orders, "order_id").select("order_id", "day")
+    """The items judged, each of the day of its order, and whether their product is not there."""
+    days = newest(judged_orders.where(is_accepted()), "order_id").select("order_id", "day")
     judged = clean(order_items, ORDER_ITEMS, rules=(negative("price_per_item"),))
     with_day = judged.withColumn("amount", line_item_total()).join(days, on="order_id", how="left")
     sound = reject(with_day, ORDER_ITEMS, Rule("order_not_found", F.col("day").isNull()))
-    return with_latest_day(sound, ORDER_ITEMS, extract_dates)
+    latest = with_latest_day(sound, ORDER_ITEMS, extract_dates)
+    return with_orphans(latest, judged_products, "product_id", PRODUCT_NOT_FOUND)
 
 
 def line_item_total() -> SparkColumn:
@@ -119,8 +138,3 @@ def line_item_total() -> SparkColumn:
 
 def negative(price: str) -> Rule:
     return Rule(f"{price}_negative", F.col(price) < 0)
-
-
-def without_day(judged: DataFrame) -> DataFrame:
-    """The rows of a table that is read whole and has no money of its own."""
-    return judged.withColumns({"day": F.lit(None).cast("date"), "amount": F.lit(None).cast(MONEY)})

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pyspark.sql.functions as F
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 
-from etl_spark.core.keys import UNKNOWN_KEY, surrogate_key
+from etl_spark.core.keys import or_unknown, surrogate_key
 from etl_spark.extracts import newest
 from etl_spark.pipelines.calendar.dim_date import date_key
 from etl_spark.pipelines.sales.extracts import line_item_total
@@ -40,7 +40,3 @@ def build_fact_sales(
             (F.col("quantity") < 0).alias("is_return"),
         )
     )
-
-
-def or_unknown(key: str) -> Column:
-    return F.coalesce(key, F.lit(UNKNOWN_KEY).cast("bigint")).alias(key)

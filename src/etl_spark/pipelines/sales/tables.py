@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from etl_spark.core.table import Column, Table
-
-MONEY = "DECIMAL(18,4)"
-
-_AS_OF = Column("extract_date", "DATE", "day of the latest extract that has it; null for the unknown", nullable=True)
+from etl_spark.core.extract import AS_OF
+from etl_spark.core.table import MONEY, Column, Table
 
 DIM_CUSTOMER = Table(
     name="dim_customer",
@@ -20,7 +17,7 @@ DIM_CUSTOMER = Table(
         Column("city", "VARCHAR(100)", "city", nullable=True),
         Column("country", "VARCHAR(100)", "country", nullable=True),
         Column("registration_date", "DATE", "day of the registration", nullable=True),
-        _AS_OF,
+        AS_OF,
     ),
     grain=("customer_key",),
     replaces=(),
@@ -36,7 +33,7 @@ DIM_PRODUCT = Table(
         Column("category", "VARCHAR(100)", "category", nullable=True),
         Column("price", MONEY, "price now; what it was sold for is in fact_sales", nullable=True),
         Column("stock_quantity", "INT", "pieces in stock", nullable=True),
-        _AS_OF,
+        AS_OF,
     ),
     grain=("product_key",),
     replaces=(),
