@@ -17,7 +17,7 @@ from etl_spark.core.dates import DateRange
 from etl_spark.core.extract import MALFORMED, Extract
 from etl_spark.core.local import local_frame
 from etl_spark.core.table import Column
-from etl_spark.extracts import Judged, clean, newest, reject, split, with_latest_day
+from etl_spark.extracts import Judged, clean, newest, reject, split, with_latest_day, with_orphans, with_related
 from etl_spark.quality import Rule
 
 THINGS = Extract(
@@ -178,3 +178,72 @@ def test_every_row_and_every_cent_is_in_one_account(spark: SparkSession) -> None
         (date(2024, 1, 31), "unlucky"): (1, 0, Decimal("9.90")),
     }
     spark.catalog.clearCache()
+
+
+OWNERS = Extract("owners", "who has things", columns=(Column("owner_id", "VARCHAR(4)", ""),), key=("owner_id",))
+OWNED = Extract(
+    "owned",
+    "things that have an owner, and belong to another thing",
+    columns=(
+        *THINGS.columns,
+        Column("owner_id", "VARCHAR(4)", "", nullable=True),
+        Column("changed", "DATE", "", nullable=True),
+        Column("colour", "VARCHAR(9)", "", nullable=True),
+    ),
+    key=("id",),
+    day="day",
+    optional=("colour",),
+    updated="changed",
+)
+
+
+def owned(spark: SparkSession, *texts: Mapping[str, str], extract_date: date = D1) -> DataFrame:
+    """Accepted and rejected rows of OWNED; what a dict leaves out is null."""
+    names = (MALFORMED, *OWNED.column_names)
+    schema = T.StructType([T.StructField(name, T.StringType()) for name in names])
+    rows = local_frame(spark, [tuple(text.get(name) for name in names) for text in texts], schema)
+    return clean(rows.withColumns({"extract_date": F.lit(extract_date), "file": F.lit("owned.csv")}), OWNED)
+
+
+def test_an_orphan_is_accepted_and_counted_and_a_null_is_none(spark: SparkSession) -> None:
+    texts = (
+        {"id": "1", "owner_id": "a", "day": "2024-01-05"},
+        {"id": "2", "owner_id": "b", "day": "2024-01-05"},
+        {"id": "3", "day": "2024-01-05"},
+        {"id": "4", "owner_id": "b", "day": "2024-02-05"},
+        {"id": "5", "owner_id": "b", "day": "2024-01-05", "count": "x"},
+    )
+    owners = spark.createDataFrame([("a", None), ("b", "rejected")], "owner_id string, reason string")
+    marked = with_orphans(owned(spark, *texts).withColumn("amount", F.lit(1)), owners, "owner_id", "owner_not_found")
+    raw, _, counts = split((Judged(OWNED, marked, flags=("owner_not_found",)),), JANUARY)
+    assert sorted(row.id for row in raw.collect()) == ["1", "2", "3"]
+    found = {(row.date, row.reason): (row.rows, row.rows_flagged, row.amount) for row in counts.collect()}
+    assert found == {
+        (date(2024, 1, 5), None): (3, 0, Decimal(3)),
+        (date(2024, 1, 5), "owner_not_found"): (0, 1, Decimal(0)),
+        (date(2024, 1, 5), "count_not_a_whole_number"): (1, 0, Decimal(1)),
+        (date(2024, 1, 31), None): (0, 0, Decimal(0)),
+    }
+    spark.catalog.clearCache()
+
+
+def test_what_an_asked_row_refers_to_is_kept_in_all_its_versions_and_counts_as_outside(spark: SparkSession) -> None:
+    old = owned(spark, {"id": "1", "owner_id": "a", "day": "2024-02-05"}, {"id": "2", "owner_id": "b"})
+    new = owned(spark, {"id": "1", "owner_id": "c", "day": "2024-02-05"}, extract_date=D2)
+    rows = old.union(new).withColumns({"day": F.lit(date(2024, 2, 5)), "amount": F.lit(1)})
+    asked_rows = spark.createDataFrame([("a",), (None,)], "owner_id string")
+    related = with_related(rows, OWNED, asked_rows, "owner_id")
+    raw, _, counts = split((Judged(OWNED, related, related="is_related"),), JANUARY)
+    assert sorted((row.extract_date, row.id) for row in raw.collect()) == [(D1, "1"), (D2, "1")]
+    assert [(row.rows, row.rows_outside) for row in counts.collect()] == [(0, 3)]
+    spark.catalog.clearCache()
+
+
+def test_of_a_repeated_key_the_latest_change_counts(spark: SparkSession) -> None:
+    texts = [{"id": "1", "changed": "2024-01-02", "count": "2"}, {"id": "1", "changed": "1999-12-31", "count": "1"}]
+    for order in (texts, texts[::-1]):
+        judged = {
+            row["count"]: row.reason
+            for row in owned(spark, *({**text, "day": "2024-01-01"} for text in order)).collect()
+        }
+        assert judged == {2: None, 1: "key_repeated"}

@@ -6,7 +6,7 @@ Every source hands its rows over as text, a database too, so that one set of rul
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import reduce
 
@@ -43,8 +43,9 @@ def clean(
 
     `rows` has extract_date, file, malformed (what could not be taken apart into columns, else null) and the columns of
     `extract` as text. In order, a row is rejected that is malformed; that lacks a value or has one of another type,
-    column by column; that fails one of `rules`; and all but one, always the same, of those that share a key in an
-    extract. `line` (BINARY) is the rejected row as a JSON object. Text is trimmed, and null where nothing is left.
+    column by column; that fails one of `rules`; and all but one, the latest or else always the same, of those that
+    share a key in an extract. `line` (BINARY) is the rejected row as a JSON object. Text is trimmed, and null where
+    nothing is left.
     """
     texts = [F.col(f"text.{name}").alias(name) for name in extract.column_names]
     typed = rows.select(
@@ -63,8 +64,10 @@ def clean(
     for column in extract.columns:
         all_rules += _column_rules(column)
     judged = typed.withColumn("reason", first_reason([*all_rules, *rules]))
-    same_key = Window.partitionBy("extract_date", *extract.key, F.col("reason").isNull()).orderBy(*texts, "file")
-    repeated = F.col("reason").isNull() & (F.row_number().over(same_key) > 1)
+    latest_first = [F.desc_nulls_last(extract.updated)] if extract.updated else []
+    same_key = Window.partitionBy("extract_date", *extract.key, F.col("reason").isNull())
+    places = same_key.orderBy(*latest_first, *texts, "file")
+    repeated = F.col("reason").isNull() & (F.row_number().over(places) > 1)
     row = F.coalesce("malformed", F.to_json(F.struct(*texts)))
     return (
         judged.withColumn("reason", F.when(repeated, F.lit("key_repeated")).otherwise(F.col("reason")))
@@ -117,6 +120,10 @@ def _column_rules(column: TableColumn) -> list[Rule]:
     return [*rules, Rule(f"{column.name}_not_a_{kind}", text.isNotNull() & value.isNull())]
 
 
+def negative(price: str) -> Rule:
+    return Rule(f"{price}_negative", F.col(price) < 0)
+
+
 def newest(rows: DataFrame, *key: str) -> DataFrame:
     """Of each `key` in `rows`, the row of the latest extract that has it."""
     latest = Window.partitionBy(*key).orderBy(F.desc("extract_date"))
@@ -138,6 +145,13 @@ def with_latest_day(rows: DataFrame, extract: Extract, extract_dates: Sequence[d
 def without_day(rows: DataFrame) -> DataFrame:
     """`rows` of a table that is read whole and has no money of its own."""
     return rows.withColumns({"day": F.lit(None).cast("date"), "amount": F.lit(None).cast(MONEY)})
+
+
+def with_related(rows: DataFrame, extract: Extract, asked_rows: DataFrame, key: str) -> DataFrame:
+    """`rows`, with `is_related`: whether one of `asked_rows` has their `key`, or that of another version of them."""
+    matched = with_match(rows, asked_rows, key, "is_related")
+    versions = Window.partitionBy(*extract.key)
+    return matched.withColumn("is_related", is_accepted() & F.max("is_related").over(versions))
 
 
 def with_match(rows: DataFrame, others: DataFrame, key: str, name: str) -> DataFrame:
@@ -190,7 +204,7 @@ def split(parts: Sequence[Judged], asked: DateRange) -> tuple[DataFrame, ...]:
 
     The rows are judged once: they are kept on disk until the session's cache is cleared.
     """
-    parts = [Judged(part.extract, part.rows.persist(StorageLevel.DISK_ONLY)) for part in parts]
+    parts = [replace(part, rows=part.rows.persist(StorageLevel.DISK_ONLY)) for part in parts]
     rejected = [build_rejected(part, asked) for part in parts]
     counts = [build_counts(part, asked) for part in parts]
     return (

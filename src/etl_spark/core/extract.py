@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from datetime import date
 
 from etl_spark.core.days import SourceFile
-from etl_spark.core.table import Column, Table
+from etl_spark.core.table import END_DATE, START_DATE, Column, Table
 
 EXTRACT_DATE = Column("extract_date", "DATE", "day as of which the extract was made")
-START_DATE = Column("start_date", "DATE", "first day of the asked range")
-END_DATE = Column("end_date", "DATE", "last day of the asked range")
 AS_OF = Column("extract_date", "DATE", "day of the latest extract that has it; null for the unknown", nullable=True)
 """Which extract a dimension's member is of."""
 
@@ -41,7 +39,8 @@ class Extract:
 
     Only `columns` are ever read; a row must have those that are not nullable, and a `key` of its own. `day` is the
     column that says which day a row is of; a table without one, and without `through`, is read whole. Those of
-    `optional` are null where the source does not have them.
+    `optional` are null where the source does not have them. Of rows with the same key, the one with the latest
+    `updated` counts.
     """
 
     name: str
@@ -51,6 +50,7 @@ class Extract:
     day: str | None = None
     through: tuple[Through, ...] = ()
     optional: tuple[str, ...] = ()
+    updated: str | None = None
 
     def missing_in(self, found: Sequence[str]) -> list[str]:
         """The columns that a table whose columns are `found` lacks, or has more than once."""

@@ -58,6 +58,10 @@ class Column:
         return T.StringType() if self.length else _TYPES[self.type]
 
 
+START_DATE = Column("start_date", "DATE", "first day of the asked range")
+END_DATE = Column("end_date", "DATE", "last day of the asked range")
+
+
 @dataclass(frozen=True)
 class Table:
     """A table's definition. `doc` says one row per what; `grain` are its key columns.

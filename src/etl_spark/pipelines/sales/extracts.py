@@ -15,6 +15,7 @@ from etl_spark.extracts import (
     Judged,
     clean,
     is_accepted,
+    negative,
     newest,
     reject,
     split,
@@ -134,7 +135,3 @@ def clean_order_items(
 def line_item_total() -> SparkColumn:
     """What an item costs, or gives back."""
     return F.col("quantity") * F.col("price_per_item")
-
-
-def negative(price: str) -> Rule:
-    return Rule(f"{price}_negative", F.col(price) < 0)

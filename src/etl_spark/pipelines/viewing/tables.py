@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from etl_spark.core.audit import ALL
-from etl_spark.core.table import Column, Table
+from etl_spark.core.table import END_DATE, START_DATE, Column, Table
 
 CATEGORIES = ("TV", "Movie", "Child", "Relax", "Sport")
 """In this order wherever an order is needed: columns, taste, and ties of most_watch."""
@@ -17,8 +17,6 @@ SECONDS_COLUMNS = tuple(seconds_column(category) for category in CATEGORIES)
 
 _LOG_DATE = Column("log_date", "DATE", "day of the log")
 _CONTRACT = Column("contract", "VARCHAR(64)", "customer code, trimmed and upper-cased")
-_START_DATE = Column("start_date", "DATE", "first day of the asked range")
-_END_DATE = Column("end_date", "DATE", "last day of the asked range")
 _SECONDS = tuple(
     Column(seconds_column(category), "BIGINT", f"seconds of {category} watched") for category in CATEGORIES
 )
@@ -64,8 +62,8 @@ VIEWING_PROFILE = Table(
     name="viewing_profile",
     doc="One row per asked range and contract that watched anything in it.",
     columns=(
-        _START_DATE,
-        _END_DATE,
+        START_DATE,
+        END_DATE,
         _CONTRACT,
         *_SECONDS,
         Column("total_seconds", "BIGINT", "seconds watched, all categories"),
@@ -83,8 +81,8 @@ VIEWING_TREND = Table(
     name="viewing_trend",
     doc="One row per asked range and contract that watched anything in it or in the equally long range before it.",
     columns=(
-        _START_DATE,
-        _END_DATE,
+        START_DATE,
+        END_DATE,
         _CONTRACT,
         Column("most_watch", "VARCHAR(16)", "in the asked range; null where nothing was watched", nullable=True),
         Column("total_seconds", "BIGINT", "in the asked range; null where nothing was watched", nullable=True),
@@ -110,8 +108,8 @@ VIEWING_SUMMARY = Table(
     name="viewing_summary",
     doc="One row per asked range and segment with any contract, and one for All.",
     columns=(
-        _START_DATE,
-        _END_DATE,
+        START_DATE,
+        END_DATE,
         Column("segment", "VARCHAR(64)", f"a segment of viewing_profile, or {ALL}"),
         Column("contract_count", "BIGINT", "contracts"),
         Column("total_seconds", "BIGINT", "seconds watched"),
