@@ -7,7 +7,7 @@ its rows mark days as done, and are taken away before anything of those days is 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
@@ -113,8 +113,7 @@ class Run:
         self.audit = self.known_audit + self.new_audit
         self._judge(frames.get(self.pipeline.quarantine))
         self.lake.clear(LOAD_AUDIT, self._scope(LOAD_AUDIT, self.source.to_replace))
-        for table, df in frames.items():
-            self._write(df, table, self.source.to_replace)
+        self._write_all(frames, self.source.to_replace)
 
     def _judge(self, quarantine: DataFrame | None) -> None:
         """Counts what was read; whatever is wrong with it is raised here, before anything is written."""
@@ -136,8 +135,7 @@ class Run:
 
     def _build(self, step: Step) -> None:
         """Any other step: replaces what its tables hold of the asked range."""
-        for table, df in self._transform(step).items():
-            self._write(df, table, self.request.asked.days)
+        self._write_all(self._transform(step), self.request.asked.days)
 
     def _check(self) -> None:
         with self._timed("checks"), ThreadPoolExecutor(4) as pool:
@@ -184,6 +182,11 @@ class Run:
             return to_table(self.spark, self._asked_audit())
         scope = ({},) if one.part == "whole" else self._scope(table, self.source.days(one.part))
         return self.lake.read(table, scope)
+
+    def _write_all(self, frames: Mapping[Table, DataFrame], days: Iterable[date]) -> None:
+        """Tables at once: a small one leaves the cores idle while it is committed."""
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda item: self._write(item[1], item[0], days), frames.items()))
 
     def _write(self, df: DataFrame, table: Table, days: Iterable[date]) -> None:
         """Replaces `days`, or the asked range, of `table` in the lake."""
