@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from itertools import count
@@ -53,7 +54,7 @@ def dated_source(pipeline: Pipeline, source: Path) -> Path:
         if pipeline is SALES:
             sales.generate(days, folder, seed=7, customers=40, products=20, orders_per_day=4)
         else:
-            rental.generate(days, folder, seed=7, films=12, customers=8, rentals_per_day=4)
+            rental.generate(days, folder, seed=7, films=12, customers=15, rentals_per_day=12)
     return source
 
 
@@ -75,7 +76,7 @@ TRIALS = count()
 
 
 @settings(
-    max_examples=1,
+    max_examples=int(os.environ.get("ETL_SPARK_SCHEDULES", "1")),
     phases=[Phase.generate],
     deadline=None,
     suppress_health_check=list(HealthCheck),
