@@ -178,3 +178,22 @@ def test_every_row_and_every_cent_is_in_one_account(spark: SparkSession) -> None
         (date(2024, 1, 31), "unlucky"): (1, 0, Decimal("9.90")),
     }
     spark.catalog.clearCache()
+
+
+def test_flags_are_counted_of_accepted_rows_of_asked_days(spark: SparkSession) -> None:
+    texts: list[dict[str, str | None]] = [
+        {"day": "2024-01-05", "is_new": "t"},
+        {"day": "2024-01-05", "is_new": "f"},
+        {"day": "2024-01-05"},
+        {"day": "2024-01-05", "is_new": "t", "count": "x"},
+        {"day": "2024-02-05", "is_new": "t"},
+    ]
+    judged = clean(rows(spark, *texts), THINGS).withColumn("amount", F.col("price"))
+    _, _, counts = split((Judged(THINGS, judged, flags=("is_new",)),), JANUARY)
+    assert {(row.date, row.reason): (row.rows, row.rows_flagged, row.rows_outside) for row in counts.collect()} == {
+        (date(2024, 1, 5), None): (3, 0, 0),
+        (date(2024, 1, 5), "count_not_a_whole_number"): (1, 0, 0),
+        (date(2024, 1, 5), "is_new"): (0, 1, 0),
+        (date(2024, 1, 31), None): (0, 0, 1),
+    }
+    spark.catalog.clearCache()

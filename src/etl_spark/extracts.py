@@ -6,7 +6,7 @@ Every source hands its rows over as text, a database too, so that one set of rul
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import reduce
 
@@ -190,7 +190,7 @@ def split(parts: Sequence[Judged], asked: DateRange) -> tuple[DataFrame, ...]:
 
     The rows are judged once: they are kept on disk until the session's cache is cleared.
     """
-    parts = [Judged(part.extract, part.rows.persist(StorageLevel.DISK_ONLY)) for part in parts]
+    parts = [replace(part, rows=part.rows.persist(StorageLevel.DISK_ONLY)) for part in parts]
     rejected = [build_rejected(part, asked) for part in parts]
     counts = [build_counts(part, asked) for part in parts]
     return (
