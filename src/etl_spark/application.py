@@ -40,6 +40,7 @@ def run_recorded(
         "start_date": request.asked.start,
         "end_date": request.asked.end,
         "source": source,
+        "mapping": mapping,
         "output": request.output,
         "sinks": request.sinks,
         "allow_missing_days": request.allow_missing_days,

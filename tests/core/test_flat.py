@@ -126,6 +126,8 @@ def test_a_mapping_is_part_of_the_rules(mapping: Path, change: str) -> None:
         ("[columns]\n" + REQUIRED.replace("price_per_item", "customer_id"), "columns.price_per_item is missing: name"),
         (f"repeated_lines = 'count'\n[columns]{REQUIRED}", "repeated_lines"),
         (f"date_formats = 'dd.MM.yyyy'\n[columns]{REQUIRED}", "date_formats"),
+        (f"date_formats = ['dd.mm.yyyy']\n[columns]{REQUIRED}", "'dd.mm.yyyy' is no pattern of a day"),
+        (f"date_formats = ['DD.MM.YYYY']\n[columns]{REQUIRED}", "'DD.MM.YYYY' is no pattern of a day"),
         (f"[csv]\ndelimiter = ';;'\n[columns]{REQUIRED}", "csv.delimiter is one character"),
         (f"[numbers]\ndecimal_sign = ';'\n[columns]{REQUIRED}", "numbers.decimal_sign is '.' or ','"),
         (f"[numbers]\nthousands_sign = '.'\n[columns]{REQUIRED}", "the thousands sign is the decimal sign"),

@@ -12,7 +12,7 @@ from etl_spark.core.database import is_database
 from etl_spark.core.dates import DateRange
 from etl_spark.core.errors import UsageError
 from etl_spark.core.extract import Extract
-from etl_spark.core.settings import CsvFormat, ExtractSettings
+from etl_spark.core.settings import CsvFormat, ExtractSettings, check_date_formats
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,7 @@ class FlatMapping:
     repeated_lines: Literal["keep", "drop"] = "keep"
 
     def __post_init__(self) -> None:
+        check_date_formats(self.date_formats)
         strangers = sorted(set(self.columns) - set(self.logical_columns))
         if strangers:
             known = ", ".join(self.logical_columns)
