@@ -44,4 +44,5 @@ def build_fact_sales(
 
 def price_per_item() -> Column:
     """The price of one piece; where the source tells the total alone, its share of that, to 4 decimals, half up."""
-    return F.coalesce("price_per_item", F.round(F.col("line_item_total") / F.nullif("quantity", F.lit(0)), 4))
+    pieces = F.when(F.col("quantity") != 0, F.col("quantity"))
+    return F.coalesce("price_per_item", F.round(F.col("line_item_total") / pieces, 4))
