@@ -15,7 +15,10 @@ setup(
     package_dir={"": "src"},
     packages=find_packages("src"),
     package_data={"etl_spark": ["py.typed"]},
-    data_files=[("share/etl_spark/conf", [str(path) for path in sorted(Path("conf").iterdir())])],
+    data_files=[
+        (f"share/etl_spark/{folder}", [str(path) for path in sorted(Path(folder).iterdir()) if path.is_file()])
+        for folder in ("conf", "conf/flat")
+    ],
     install_requires=["dacite>=1.9", "findspark>=2.0"],
     extras_require={
         "spark": ["pyspark>=3.5,<4.1", "delta-spark>=3.3,<4.1"],

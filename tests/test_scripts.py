@@ -346,6 +346,24 @@ def test_ci_runs_the_checks_then_both_spark_lines(ready: Checkout) -> None:
     ]
 
 
+def test_real_data_are_checked_where_they_are(ready: Checkout, tmp_path: Path) -> None:
+    script, data = "scripts/check_real_data.sh", tmp_path / "real data"
+    for run, words in (
+        (ready.run(script=script), "name the folder with the real data"),
+        (ready.run(str(data), script=script), "has no folder online_retail"),
+        (ready.run("-q", script=script, ETL_SPARK_REAL_DATA=str(data)), "has no folder online_retail"),
+    ):
+        assert run.returncode == 2
+        assert run.stderr.startswith("check_real_data.sh: ")
+        assert words in run.stderr
+        assert len(run.stderr.splitlines()) == 1
+    assert ready.calls() == []
+    (data / "online_retail").mkdir(parents=True)
+    assert ready.run(str(data), "-k", "a b", script=script).returncode == 0
+    assert ready.run("-x", script=script, ETL_SPARK_REAL_DATA=str(data)).returncode == 0
+    assert ready.calls("-m pytest") == ["-m pytest tests_real -k a b", "-m pytest tests_real -x"]
+
+
 def test_a_failed_check_fails_ci(ready: Checkout) -> None:
     assert ready.run(script="scripts/test.sh", FAILS="mypy").returncode == 1
     assert not ready.calls("-m pytest")

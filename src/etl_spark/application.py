@@ -24,7 +24,9 @@ from etl_spark.runner import Report, Run
 from etl_spark.stores.records import RunRecord
 
 
-def run_recorded(pipeline: Pipeline, request: Request, *, config_file: Path | None, source: str | None) -> int:
+def run_recorded(
+    pipeline: Pipeline, request: Request, *, config_file: Path | None, source: str | None, mapping: str | None = None
+) -> int:
     """Runs `pipeline`, prints the summary, and leaves the run's record, whatever happens. Returns the exit code."""
     record = RunRecord(request.output, request.run_id)
     log.set_up(request.run_id, record.log)
@@ -38,6 +40,7 @@ def run_recorded(pipeline: Pipeline, request: Request, *, config_file: Path | No
         "start_date": request.asked.start,
         "end_date": request.asked.end,
         "source": source,
+        "mapping": mapping,
         "output": request.output,
         "sinks": request.sinks,
         "allow_missing_days": request.allow_missing_days,
@@ -50,7 +53,12 @@ def run_recorded(pipeline: Pipeline, request: Request, *, config_file: Path | No
     try:
         with record.alone():
             settings = config.load(
-                pipeline.name, pipeline.settings, pipelines=PIPELINES, file=config_file, source=source
+                pipeline.name,
+                pipeline.settings,
+                pipelines=PIPELINES,
+                file=config_file,
+                source=source,
+                mapping=mapping,
             )
             values["source"] = settings.settings.source
             record.save(values, None)

@@ -66,6 +66,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> _Parser:
     # Imported here: without Spark there are no pipelines, and that is said in a sentence.
+    from etl_spark.core.flat import FlatSettings
     from etl_spark.core.step import Extracts
     from etl_spark.pipelines import PIPELINES
     from etl_spark.runner import SINKS
@@ -113,6 +114,13 @@ def _parser() -> _Parser:
                 metavar="DATE",
                 type=parse_date,
                 help="the day as of which the source is (default: the end date); of folders dt=..., the last one read",
+            )
+        if issubclass(pipeline.settings, FlatSettings):
+            job.add_argument(
+                "--mapping",
+                metavar="FILE",
+                help="the source is one flat file, or a folder of them: how its columns are mapped; FILE is a TOML "
+                "file, or the name of one in conf/flat, such as online_retail",
             )
     generate = commands.add_parser("generate", help="input like the real one, of any size, for tests and trials")
     subjects = generate.add_subparsers(title="of", metavar="JOB", required=True, parser_class=_Parser)
@@ -164,7 +172,8 @@ def _run(options: argparse.Namespace) -> int:
         refresh=options.refresh,
         extract_date=getattr(options, "extract_date", None),
     )
-    return run_recorded(options.pipeline, request, config_file=options.config, source=options.source)
+    mapping = getattr(options, "mapping", None)
+    return run_recorded(options.pipeline, request, config_file=options.config, source=options.source, mapping=mapping)
 
 
 def _generate(options: argparse.Namespace) -> int:

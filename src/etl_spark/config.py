@@ -14,6 +14,7 @@ from typing import Any
 import dacite
 
 from etl_spark.core.errors import UsageError
+from etl_spark.core.flat import FlatMapping, FlatSettings
 
 _CONF = (Path(__file__).parents[2] / "conf", Path(sys.prefix) / "share" / "etl_spark" / "conf")
 """Where conf/ is: in a checkout, and where an installed package has it."""
@@ -34,10 +35,12 @@ def load(
     pipelines: Collection[str],
     file: Path | None = None,
     source: str | None = None,
+    mapping: str | None = None,
 ) -> Config:
-    """The configuration of `pipeline`: its conf file, then `file` (conf/local.toml where None), then `source`.
+    """The configuration of `pipeline`: its conf file, then `file` (conf/local.toml where None), `source` and `mapping`.
 
-    Tables are merged key by key, any other value is replaced. A relative source in a file is relative to that file.
+    Tables are merged key by key, any other value is replaced. A relative source in a file is relative to that file. Of
+    a `mapping`, the file of one or the name of a shipped one, come the formats of dates and of CSV, if it has them.
     Raises UsageError, naming file and key, for what cannot be read, is not known, or does not fit.
     """
     place = file or conf_file("local.toml")
@@ -55,12 +58,41 @@ def load(
     elif isinstance(values.get("source"), str):
         values["source"] = _resolve(values["source"], place.parent)
     spark = _spark_options(sections["spark"], place)
+    named = mapping or values.pop("mapping", None)
+    if named and issubclass(settings, FlatSettings):
+        found = _mapping(settings.mapping_type, named, values, place, None if mapping else place.parent)
+        values |= {"mapping": found, "date_formats": found.date_formats, "csv": found.csv}
+    elif named:
+        raise UsageError(f"{place}: [{pipeline}] takes no mapping, its source is no flat file")
+    return Config(_build(settings, values, f"{place}: [{pipeline}]"), spark)
+
+
+def _mapping(
+    mapping_type: type[FlatMapping], named: Any, job: Mapping[str, Any], place: Path, folder: Path | None
+) -> FlatMapping:
+    """The mapping `named` there; a path is relative to `folder`, or else the current one. It need not repeat `job`."""
+    if not isinstance(named, str):
+        raise UsageError(f"{place}: mapping is a file, or the name of one in conf/flat")
+    is_name = re.fullmatch(r"[\w-]+", named)
+    file = conf_file(f"flat/{named}.toml") if is_name else (folder or Path()) / named
+    values = _merge({name: job[name] for name in ("date_formats", "csv") if name in job}, _read(file))
+    if not isinstance(values.get("columns"), dict):
+        raise UsageError(f"{file}: [columns] is missing, or no table")
+    values["columns"] = {
+        name: {"column": told} if isinstance(told, str) else told for name, told in values["columns"].items()
+    }
+    found = _build(mapping_type, values, f"{file}:")
+    assert isinstance(found, FlatMapping)
+    return found
+
+
+def _build(of_type: type, values: Mapping[str, Any], where: str) -> Any:
     try:
-        return Config(dacite.from_dict(settings, _tuples(values), dacite.Config(strict=True)), spark)
+        return dacite.from_dict(of_type, _tuples(values), dacite.Config(strict=True))
     except dacite.UnexpectedDataError as error:
-        raise UsageError(f"{place}: [{pipeline}] has unknown keys: {', '.join(sorted(error.keys))}") from None
+        raise UsageError(f"{where} has unknown keys: {', '.join(sorted(error.keys))}") from None
     except (dacite.DaciteError, UsageError) as error:
-        raise UsageError(f"{place}: [{pipeline}] {error}") from None
+        raise UsageError(f"{where} {error}") from None
 
 
 @dataclass(frozen=True)

@@ -77,8 +77,13 @@ def clean(
 
 
 def _trimmed(name: str) -> Column:
-    text = F.btrim(name, F.lit(WHITE_SPACE))
-    return F.when(text != "", text).alias(name)
+    return trimmed(F.col(name)).alias(name)
+
+
+def trimmed(text: Column) -> Column:
+    """`text` without white space around it, null where nothing is left."""
+    bare = F.btrim(text, F.lit(WHITE_SPACE))
+    return F.when(bare != "", bare)
 
 
 def _typed(column: TableColumn, date_formats: Sequence[str]) -> Column:
@@ -103,12 +108,17 @@ def _typed(column: TableColumn, date_formats: Sequence[str]) -> Column:
             exact = cast_if(_NUMBER, "DECIMAL(38,12)")
             return F.when(exact == cast_if(_NUMBER), cast_if(_NUMBER))
         case "DATE" | "TIMESTAMP":
-            others = (F.try_to_timestamp(text, F.lit(one)).cast(kind) for one in date_formats)
-            return F.coalesce(cast_if(_ISO_DATE), *others)
+            return date_of(f"text.{column.name}", date_formats, kind)
         case "BOOLEAN":
             lower = F.lower(text)
             return F.when(lower.isin(*_TRUE), F.lit(True)).when(lower.isin(*_FALSE), F.lit(False))
     raise TypeError(f"no text is a {column.type}")
+
+
+def date_of(name: str, date_formats: Sequence[str], data_type: str = "TIMESTAMP") -> Column:
+    """The text of the column `name` as DATE or TIMESTAMP, null where it is none: ISO, or else in one of the formats."""
+    iso = F.when(F.col(name).rlike(_ISO_DATE), F.expr(f"try_cast({name} AS {data_type})"))
+    return F.coalesce(iso, *(F.try_to_timestamp(F.col(name), F.lit(one)).cast(data_type) for one in date_formats))
 
 
 def _column_rules(column: TableColumn) -> list[Rule]:

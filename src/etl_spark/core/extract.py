@@ -55,11 +55,7 @@ class Extract:
     def missing_in(self, found: Sequence[str]) -> list[str]:
         """The columns that a table whose columns are `found` lacks, or has more than once."""
 
-        def is_missing(name: str) -> bool:
-            times = found.count(name)
-            return times > 1 or (times == 0 and name not in self.optional)
-
-        return [name for name in self.column_names if is_missing(name)]
+        return missing(self.column_names, found, self.optional)
 
     @property
     def is_whole(self) -> bool:
@@ -81,6 +77,11 @@ class Extract:
             replaces=names,
             exported=False,
         )
+
+
+def missing(wanted: Sequence[str], found: Sequence[str], optional: Sequence[str] = ()) -> list[str]:
+    """Those of `wanted` that are not once in `found`; those of `optional` may be missing there, but not stand twice."""
+    return [name for name in wanted if found.count(name) > 1 or not (name in found or name in optional)]
 
 
 def rejected_table(pipeline: str) -> Table:

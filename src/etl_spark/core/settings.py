@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -79,6 +80,18 @@ class CsvFormat:
             raise UsageError(f"csv.encoding: '{self.encoding}' is not the name of an encoding") from None
 
 
+def check_date_formats(date_formats: Sequence[str]) -> None:
+    """Raises UsageError for a pattern that cannot tell a day, by Spark's letters."""
+    for pattern in date_formats:
+        letters = {letter for letter in re.sub("'[^']*'", "", pattern) if letter.isalpha()}
+        strangers = sorted(letters - set("GyMLdaHhKkmsSVzOXx"))
+        if strangers or not ({"y", "d"} <= letters and {"M", "L"} & letters):
+            raise UsageError(
+                f"date_formats: '{pattern}' is no pattern of a day: yyyy is a year, MM or M a month, dd or d a day, "
+                f"HH:mm:ss a time{f'; {strangers[0]} is nothing that is read' if strangers else ''}"
+            )
+
+
 @dataclass(frozen=True)
 class JdbcReading:
     """How a database is read: rows fetched at a time, and queries that read a large table side by side."""
@@ -101,6 +114,7 @@ class ExtractSettings(SourceSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_date_formats(self.date_formats)
         if is_database(self.source):
             parse_database(self.source)
 

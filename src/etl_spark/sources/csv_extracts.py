@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from functools import reduce
@@ -15,13 +15,14 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from etl_spark.core.dates import DateRange
 from etl_spark.core.days import SourceFile
 from etl_spark.core.errors import InputError
-from etl_spark.core.extract import MALFORMED, Extract, ExtractFile
+from etl_spark.core.extract import MALFORMED, Extract, ExtractFile, missing
 from etl_spark.core.filesystem import Entry, FileSystem
 from etl_spark.core.local import local_frame
 from etl_spark.core.settings import CsvFormat
 from etl_spark.sources.dated_files import readable, source_file
 
-_DATED = re.compile(r"dt=([0-9]{4}-[0-9]{2}-[0-9]{2})")
+DATED = re.compile(r"dt=([0-9]{4}-[0-9]{2}-[0-9]{2})")
+"""The name of a folder that says as of which day what it holds is."""
 
 
 class CsvExtracts:
@@ -81,24 +82,44 @@ def _in_folder(fs: FileSystem, folder: str, name: str, dated: date | None) -> It
 
 
 def _dated_folders(fs: FileSystem, folder: str) -> list[tuple[Entry, date]]:
-    entries = [(entry, _DATED.fullmatch(entry.name)) for entry in fs.entries(folder) if entry.is_folder]
+    entries = [(entry, DATED.fullmatch(entry.name)) for entry in fs.entries(folder) if entry.is_folder]
     return [(entry, date.fromisoformat(match.group(1))) for entry, match in entries if match]
 
 
 def read_extract(
     spark: SparkSession, files: Sequence[tuple[SourceFile, date]], extract: Extract, csv: CsvFormat
 ) -> DataFrame:
-    """The rows of `files`, each as of its day: extract_date, file, malformed, and the columns of `extract` as text.
+    """The rows of `files`, each as of its day: extract_date, file, malformed, and the columns of `extract` as text."""
+    columns = {name: name for name in extract.column_names}
+    return read_columns(spark, files, extract.name, columns, csv, optional=extract.optional)
 
-    One row per row of a file. `malformed` is the text of a row with more or fewer values than its file's header, null
-    for every other. Columns are found by their name in the header, whatever its case and order; other columns are not
-    read. A line end within quotes comes as a newline character. Raises InputError, naming file and column, where a
-    column is missing.
+
+def read_columns(
+    spark: SparkSession,
+    files: Sequence[tuple[SourceFile, date]],
+    table: str,
+    columns: Mapping[str, str],
+    csv: CsvFormat,
+    *,
+    optional: Sequence[str] = (),
+) -> DataFrame:
+    """The rows of `files`, each as of its day: extract_date, file, malformed, and `columns` as text.
+
+    `columns` has, by the name to give it, each column's name in the header, in lower case. One row per row of a file.
+    `malformed` is the text of a row with more or fewer values than its file's header, null for every other. Columns are
+    found by their name in the header, whatever its case and order; other columns are not read, and those of `optional`
+    that a file does not have are null. A line end within quotes comes as a newline character. Raises InputError, naming
+    file and column, where a column of `table` is missing.
     """
     by_header: dict[tuple[str, ...], list[SourceFile]] = {}
     for file, _ in files:
-        by_header.setdefault(_header(spark, file, extract, csv), []).append(file)
-    rows = reduce(DataFrame.unionAll, (_read(spark, same, header, extract, csv) for header, same in by_header.items()))
+        header = _header(spark, file, csv)
+        _require(table, list(columns.values()), optional, header, file)
+        by_header.setdefault(header, []).append(file)
+    rows = reduce(
+        DataFrame.unionAll,
+        (_read(spark, same, header, table=table, columns=columns, csv=csv) for header, same in by_header.items()),
+    )
     names = local_frame(spark, [(file.uri, file.name, day) for file, day in files], _FILE_SCHEMA)
     # A left join: a row whose file is not known by its uri must fail the run (extract_date is a key), not vanish.
     return rows.join(F.broadcast(names), on="uri", how="left").drop("uri")
@@ -113,23 +134,33 @@ _FILE_SCHEMA = T.StructType(
 )
 
 
-def _header(spark: SparkSession, file: SourceFile, extract: Extract, csv: CsvFormat) -> tuple[str, ...]:
+def _header(spark: SparkSession, file: SourceFile, csv: CsvFormat) -> tuple[str, ...]:
     """The names of the file's columns, as its first row has them."""
     found = spark.read.options(**_options(csv), header="false").csv(file.path).limit(1).collect()
-    names = tuple((value or "").strip().lstrip("\ufeff").strip().lower() for value in found[0]) if found else ()
-    missing = extract.missing_in(names)
-    if missing:
+    return tuple((value or "").strip().lstrip("\ufeff").strip().lower() for value in found[0]) if found else ()
+
+
+def _require(
+    table: str, wanted: Sequence[str], optional: Sequence[str], header: Sequence[str], file: SourceFile
+) -> None:
+    lacking = missing(wanted, header, optional)
+    if lacking:
         raise InputError(
-            f"{file.path} must have each column of {extract.name} once: {', '.join(missing)} "
-            f"{'is' if len(missing) == 1 else 'are'} not there, or twice; found: {', '.join(names) or 'no header'}"
+            f"{file.path} must have each column of {table} once: {', '.join(lacking)} "
+            f"{'is' if len(lacking) == 1 else 'are'} not there, or twice; found: {', '.join(header) or 'no header'}"
         )
-    return names
 
 
 def _read(
-    spark: SparkSession, files: Sequence[SourceFile], header: tuple[str, ...], extract: Extract, csv: CsvFormat
+    spark: SparkSession,
+    files: Sequence[SourceFile],
+    header: tuple[str, ...],
+    *,
+    table: str,
+    columns: Mapping[str, str],
+    csv: CsvFormat,
 ) -> DataFrame:
-    # By position: names are the header's, and a name that stands there twice is none of the extract's.
+    # By position: names are the header's, and a name that stands there twice is none of the wanted ones.
     places = [T.StructField(f"c{place}", T.StringType()) for place in range(len(header))]
     schema = T.StructType([*places, T.StructField(MALFORMED, T.StringType())])
     rows = (
@@ -137,22 +168,19 @@ def _read(
         .schema(schema)
         .csv([file.path for file in files])
     )
-    # What is not among the extract's columns may be a secret, and a malformed row does not say which part is which.
-    hidden = F.lit(f"a row of {extract.name} with a wrong number of values, not shown as not all columns are read")
-    shown = (
-        F.col(MALFORMED) if set(header) <= set(extract.column_names) else F.when(F.col(MALFORMED).isNotNull(), hidden)
-    )
+    # What is not among the wanted columns may be a secret, and a malformed row does not say which part is which.
+    hidden = F.lit(f"a row of {table} with a wrong number of values, not shown as not all columns are read")
+    shown = F.col(MALFORMED) if set(header) <= set(columns.values()) else F.when(F.col(MALFORMED).isNotNull(), hidden)
     return rows.select(
         F.input_file_name().alias("uri"),
         shown.alias(MALFORMED),
-        *(_text(header, name) for name in extract.column_names),
+        *(_text(header, name).alias(given) for given, name in columns.items()),
     )
 
 
 def _text(header: tuple[str, ...], name: str) -> Column:
     """The value under `name`, null where the header does not have it."""
-    value = F.col(f"c{header.index(name)}") if name in header else F.lit(None).cast("string")
-    return value.alias(name)
+    return F.col(f"c{header.index(name)}") if name in header else F.lit(None).cast("string")
 
 
 def _options(csv: CsvFormat) -> dict[str, str]:

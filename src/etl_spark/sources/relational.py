@@ -16,10 +16,12 @@ from etl_spark.core.dates import DateRange
 from etl_spark.core.days import SourceFile
 from etl_spark.core.errors import InputError
 from etl_spark.core.extract import Extract, ExtractFile
+from etl_spark.core.flat import FlatSettings
 from etl_spark.core.request import Request
 from etl_spark.core.settings import ExtractSettings
 from etl_spark.core.step import Extracts, Input, Part
 from etl_spark.sources.csv_extracts import CsvExtracts
+from etl_spark.sources.flat_file import FlatFile
 from etl_spark.sources.jdbc_extracts import JdbcExtracts
 
 
@@ -33,7 +35,8 @@ class ExtractSource:
         self, spark: SparkSession, pipeline: str, source: Extracts, settings: ExtractSettings, request: Request
     ) -> None:
         self._request = request
-        self._reader = _reader(spark, pipeline, source, settings)
+        self._until = request.extract_date or date.max
+        self._reader = _reader(spark, pipeline, source, settings, self._until)
         self.place = self._reader.place
         self._extracts = {extract.name: extract for extract in source.tables}
         self._files: dict[str, tuple[ExtractFile, ...]] = {}
@@ -96,10 +99,9 @@ class ExtractSource:
 
     def _wanted(self, extract: Extract, found: Iterable[ExtractFile]) -> tuple[ExtractFile, ...]:
         """Of a table that is read whole, the latest extract, and of one that has days, all: a row may come late."""
-        limit = self._request.extract_date or date.max
-        files = tuple(one for one in found if one.extract_date is None or one.extract_date <= limit)
+        files = tuple(one for one in found if one.extract_date is None or one.extract_date <= self._until)
         if not files:
-            raise InputError(f"{self.place} has no extract of {extract.name} up to {limit}")
+            raise InputError(f"{self.place} has no extract of {extract.name} up to {self._until}")
         latest = max((one.extract_date for one in files if one.extract_date), default=None)
         return tuple(one for one in files if one.extract_date == latest) if extract.is_whole else files
 
@@ -108,7 +110,7 @@ class ExtractSource:
 
 
 class _Reader(Protocol):
-    """A place with the tables of a source: files of CSV, or a database."""
+    """A place with the tables of a source: files of CSV, one flat file, or a database."""
 
     place: str
 
@@ -122,8 +124,10 @@ class _Reader(Protocol):
         """Raises InputError for what goes wrong when the rows are read."""
 
 
-def _reader(spark: SparkSession, pipeline: str, source: Extracts, settings: ExtractSettings) -> _Reader:
+def _reader(spark: SparkSession, pipeline: str, source: Extracts, settings: ExtractSettings, until: date) -> _Reader:
     if is_database(settings.source):
         database = parse_database(settings.source)
         return JdbcExtracts(spark, database, credentials(pipeline), source.tables, settings.jdbc)
+    if isinstance(settings, FlatSettings) and settings.mapping:
+        return FlatFile(spark, settings.source, settings.mapping, until)
     return CsvExtracts(spark, settings.source, settings.csv)

@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame
 
 from etl_spark.core.dates import DateRange
 from etl_spark.core.extract import Extract, Through, rejected_table
+from etl_spark.core.flat import FlatMapping
 from etl_spark.core.table import MONEY, Column
 from etl_spark.extracts import (
     Judged,
@@ -67,15 +68,21 @@ ORDER_ITEMS = Extract(
         Column("order_id", "VARCHAR(64)", "the order it is of"),
         Column("product_id", "VARCHAR(64)", "what was ordered; null where that is not known", nullable=True),
         Column("quantity", "INT", "pieces; negative for a return"),
-        Column("price_per_item", MONEY, "price of one piece"),
+        Column("price_per_item", MONEY, "price of one piece; null where the total alone is known", nullable=True),
+        Column("line_item_total", MONEY, "what it costs in all, where the source says so", nullable=True),
+        Column("order_date", "TIMESTAMP", "date of the item's own line in a flat file, UTC", nullable=True),
+        Column("line_repeated", "BOOLEAN", "of a flat file, whether an equal line counts before it", nullable=True),
     ),
     key=("order_item_id",),
     through=(Through("orders", "order_id"),),
+    optional=("line_item_total", "order_date", "line_repeated"),
 )
 EXTRACTS = (CUSTOMERS, PRODUCTS, ORDERS, ORDER_ITEMS)
 
 CUSTOMER_NOT_FOUND, PRODUCT_NOT_FOUND = "customer_not_found", "product_not_found"
 """Flags: a reference to what the source does not have; the fact has the unknown member."""
+LINE_REPEATED = "line_repeated"
+"""A flag, or else a reason: a line of a flat file that is equal to another. Null where the source has no lines."""
 
 RAW_CUSTOMERS, RAW_PRODUCTS, RAW_ORDERS, RAW_ORDER_ITEMS = (extract.raw_table(PIPELINE) for extract in EXTRACTS)
 SALES_REJECTED = rejected_table(PIPELINE)
@@ -90,21 +97,30 @@ def read_extracts(
     asked: DateRange,
     extract_dates: tuple[date, ...],
     date_formats: tuple[str, ...],
+    mapping: FlatMapping | None,
 ) -> tuple[DataFrame, ...]:
     """The raw tables of customers, products, orders and order items, sales_rejected, and the counts for load_audit.
 
     An item is of the day of its order, and is turned away without a sound one. Orders of other days than the asked,
-    and their items, are counted and left out. The money of an item is its quantity times its price.
+    and their items, are counted and left out. The money of an item is the total that the source tells, or else its
+    quantity times its price. `mapping` says whether repeated lines of a flat file are turned away.
     """
     judged_customers = without_day(clean(customers, CUSTOMERS, date_formats=date_formats))
     judged_products = without_day(clean(products, PRODUCTS, rules=(negative("price"),)))
     judged_orders = clean_orders(orders, judged_customers, extract_dates=extract_dates, date_formats=date_formats)
-    judged_items = clean_order_items(order_items, judged_orders, judged_products, extract_dates=extract_dates)
+    judged_items = clean_order_items(
+        order_items,
+        judged_orders,
+        judged_products,
+        extract_dates=extract_dates,
+        date_formats=date_formats,
+        drop_repeated=mapping is not None and mapping.repeated_lines == "drop",
+    )
     parts = (
         Judged(CUSTOMERS, judged_customers),
         Judged(PRODUCTS, judged_products),
         Judged(ORDERS, judged_orders, flags=(CUSTOMER_NOT_FOUND,)),
-        Judged(ORDER_ITEMS, judged_items, flags=(PRODUCT_NOT_FOUND,)),
+        Judged(ORDER_ITEMS, judged_items, flags=(PRODUCT_NOT_FOUND, LINE_REPEATED)),
     )
     return split(parts, asked)
 
@@ -121,17 +137,37 @@ def clean_orders(
 
 
 def clean_order_items(
-    order_items: DataFrame, judged_orders: DataFrame, judged_products: DataFrame, *, extract_dates: tuple[date, ...]
+    order_items: DataFrame,
+    judged_orders: DataFrame,
+    judged_products: DataFrame,
+    *,
+    extract_dates: tuple[date, ...],
+    date_formats: tuple[str, ...],
+    drop_repeated: bool,
 ) -> DataFrame:
     """The items judged, each of the day of its order, and whether their product is not there."""
     days = newest(judged_orders.where(is_accepted()), "order_id").select("order_id", "day")
-    judged = clean(order_items, ORDER_ITEMS, rules=(negative("price_per_item"),))
+    repeated = (Rule(LINE_REPEATED, F.col(LINE_REPEATED)),) if drop_repeated else ()
+    judged = clean(order_items, ORDER_ITEMS, rules=(*item_rules(), *repeated), date_formats=date_formats)
     with_day = judged.withColumn("amount", line_item_total()).join(days, on="order_id", how="left")
     sound = reject(with_day, ORDER_ITEMS, Rule("order_not_found", F.col("day").isNull()))
     latest = with_latest_day(sound, ORDER_ITEMS, extract_dates)
     return with_orphans(latest, judged_products, "product_id", PRODUCT_NOT_FOUND)
 
 
+def item_rules() -> tuple[Rule, ...]:
+    """What an item must be like beyond its columns: money that its quantity can have, and a date of its line if any."""
+    quantity, price, total = (F.col(name) for name in ("quantity", "price_per_item", "line_item_total"))
+    return (
+        negative("price_per_item"),
+        Rule("line_item_total_without_quantity", (quantity == 0) & (total != 0)),
+        Rule("line_item_total_of_other_sign", F.signum(quantity) * F.signum(total) < 0),
+        Rule("price_per_item_missing", price.isNull() & (total.isNull() | (quantity == 0))),
+        Rule("order_date_missing", F.col("order_date").isNull() & F.col(LINE_REPEATED).isNotNull()),
+        Rule("order_date_not_in_calendar", ~in_calendar("order_date")),
+    )
+
+
 def line_item_total() -> SparkColumn:
-    """What an item costs, or gives back."""
-    return F.col("quantity") * F.col("price_per_item")
+    """What an item costs, or gives back: as the source tells it, to the last digit, or else by its price."""
+    return F.coalesce("line_item_total", F.col("quantity") * F.col("price_per_item"))

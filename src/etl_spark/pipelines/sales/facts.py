@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pyspark.sql.functions as F
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 
 from etl_spark.core.keys import or_unknown, surrogate_key
 from etl_spark.extracts import newest
@@ -21,7 +21,7 @@ def build_fact_sales(
     orders = newest(raw_orders, "order_id").select(
         "order_id", "customer_id", F.to_date("order_date").alias("order_date")
     )
-    items = newest(raw_order_items, "order_item_id").drop("extract_date", "start_date", "end_date")
+    items = newest(raw_order_items, "order_item_id").drop("extract_date", "start_date", "end_date", "order_date")
     return (
         items.join(orders, on="order_id", how="inner")
         .join(dim_customer.select("customer_id", "customer_key"), on="customer_id", how="left")
@@ -35,8 +35,14 @@ def build_fact_sales(
             or_unknown("product_key"),
             date_key("order_date").alias("date_key"),
             F.col("quantity").alias("quantity_sold"),
-            "price_per_item",
+            price_per_item().alias("price_per_item"),
             line_item_total().alias("line_item_total"),
             (F.col("quantity") < 0).alias("is_return"),
         )
     )
+
+
+def price_per_item() -> Column:
+    """The price of one piece; where the source tells the total alone, its share of that, to 4 decimals, half up."""
+    pieces = F.when(F.col("quantity") != 0, F.col("quantity"))
+    return F.coalesce("price_per_item", F.round(F.col("line_item_total") / pieces, 4))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from etl_spark.core.audit import LOAD_AUDIT
-from etl_spark.core.settings import ExtractSettings
 from etl_spark.core.step import NOTHING, Check, Extracts, Generator, Pipeline, Size, Step, asked, rows, whole
 from etl_spark.pipelines.calendar.dim_date import DIM_DATE, build_dim_date
 from etl_spark.pipelines.sales.checks import balance
@@ -19,13 +18,14 @@ from etl_spark.pipelines.sales.extracts import (
     read_extracts,
 )
 from etl_spark.pipelines.sales.facts import build_fact_sales
+from etl_spark.pipelines.sales.settings import SalesSettings
 from etl_spark.pipelines.sales.tables import DIM_CUSTOMER, DIM_PRODUCT, FACT_SALES
 from etl_spark.quality import resolves, unique
 
 SALES = Pipeline(
     name=PIPELINE,
     doc="a star schema of sales from customers, products, orders and order items",
-    settings=ExtractSettings,
+    settings=SalesSettings,
     source=Extracts("shop", "the tables of a shop", EXTRACTS),
     quarantine=SALES_REJECTED,
     steps=(
@@ -33,7 +33,7 @@ SALES = Pipeline(
             read_extracts,
             inputs=tuple(rows(extract) for extract in EXTRACTS),
             outputs=(RAW_CUSTOMERS, RAW_PRODUCTS, RAW_ORDERS, RAW_ORDER_ITEMS, SALES_REJECTED, LOAD_AUDIT),
-            parameters=("asked", "extract_dates", "date_formats"),
+            parameters=("asked", "extract_dates", "date_formats", "mapping"),
         ),
         Step(build_dim_date, inputs=(NOTHING,), outputs=(DIM_DATE,)),
         Step(build_dim_customer, inputs=(whole(RAW_CUSTOMERS),), outputs=(DIM_CUSTOMER,)),

@@ -1,0 +1,177 @@
+"""UCI Online Retail through its mapping: rows, money, returns and repeated lines as DuckDB finds them in the files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from etl_spark.cli import main
+from tests.conftest import ROOT
+
+LINES = """
+CREATE TABLE lines AS SELECT
+    InvoiceNo AS order_id, nullif(trim(StockCode), '') AS product_id, nullif(trim(Description), '') AS product_name,
+    Quantity::INTEGER AS quantity, InvoiceDate::TIMESTAMP AS billed_at, UnitPrice::DECIMAL(18, 4) AS price,
+    split_part(CustomerID, '.', 1) AS customer_id, nullif(trim(Country), '') AS country,
+    (Quantity::INTEGER * UnitPrice::DECIMAL(18, 4))::DECIMAL(18, 4) AS total,
+    min(InvoiceDate::TIMESTAMP) OVER (PARTITION BY InvoiceNo)::DATE AS order_date,
+    row_number() OVER (
+        PARTITION BY InvoiceNo, StockCode, Description, Quantity, InvoiceDate, UnitPrice, CustomerID, Country
+    ) > 1 AS is_repeated
+FROM read_csv($source || '/*.csv', all_varchar = true, header = true)
+"""
+LINES_BOOKED = """
+SELECT order_date, order_id, coalesce(nullif(customer_id, ''), '(unknown)'), product_id, quantity, price, total,
+    quantity < 0
+FROM lines ORDER BY ALL
+"""
+FACTS = """
+CREATE VIEW facts AS SELECT f.*, c.customer_id, p.product_id
+FROM read_parquet('{output}/parquet/fact_sales/**/*.parquet', hive_partitioning = true) f
+JOIN '{output}/parquet/dim_customer/data.parquet' c USING (customer_key)
+JOIN '{output}/parquet/dim_product/data.parquet' p USING (product_key)
+"""
+FACTS_BOOKED = """
+SELECT order_date, order_id, customer_id, product_id, quantity_sold, price_per_item, line_item_total, is_return
+FROM facts ORDER BY ALL
+"""
+
+
+@pytest.fixture(scope="module")
+def sql(real_data: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The lines of the files, as DuckDB reads them."""
+    with duckdb.connect() as connection:
+        connection.execute(LINES, {"source": str(real_data / "online_retail")})
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def output(sql: duckdb.DuckDBPyConnection, real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The results of a run over all days of the files."""
+    place = tmp_path_factory.mktemp("online_retail")
+    first, last = one(sql, "SELECT min(order_date), max(order_date) FROM lines")
+    sell(real_data, place, str(first), str(last), "online_retail")
+    sql.execute(FACTS.format(output=place))
+    return place
+
+
+def sell(real_data: Path, output: Path, first: str, last: str, mapping: str) -> None:
+    source = ["--source", str(real_data / "online_retail"), "--mapping", mapping]
+    days = ["--start-date", first, "--end-date", last]
+    assert main(["sales", *source, *days, "--output", str(output), "--sink", "parquet"]) == 0
+
+
+def one(sql: duckdb.DuckDBPyConnection, query: str) -> tuple[Any, ...]:
+    row = sql.execute(query).fetchone()
+    assert row is not None
+    return row
+
+
+def total_of(output: Path) -> dict[str, Any]:
+    """The account of the run, as its record has it."""
+    (record,) = (output / "_runs").glob("*.json")
+    found = json.loads(record.read_text())["total"]
+    assert isinstance(found, dict)
+    return found
+
+
+def audit(output: Path) -> str:
+    return f"read_parquet('{output}/parquet/load_audit/**/*.parquet', hive_partitioning = true)"
+
+
+def test_every_line_is_booked_once_and_as_it_stands(
+    sql: duckdb.DuckDBPyConnection, output: Path, figures: list[str]
+) -> None:
+    booked = sql.execute(FACTS_BOOKED).fetchall()
+    assert booked == sql.execute(LINES_BOOKED).fetchall()
+    keys = "SELECT count(*), count(DISTINCT order_item_id), count(DISTINCT sales_key) FROM facts"
+    assert one(sql, keys) == (len(booked),) * 3
+    figures.append(f"online_retail: {len(booked):,} lines in the files, {len(booked):,} in fact_sales, all alike")
+
+
+def test_rows_and_money_add_up_to_the_cent_every_day(
+    sql: duckdb.DuckDBPyConnection, output: Path, figures: list[str]
+) -> None:
+    expected = sql.execute("SELECT order_date, count(*), sum(total) FROM lines GROUP BY ALL ORDER BY ALL").fetchall()
+    found = sql.execute(
+        f"""
+        SELECT date, sum(rows_in), sum(money_in) FROM {audit(output)}
+        WHERE source_table = 'order_items' AND reason = 'All' AND rows_in > 0 GROUP BY ALL ORDER BY ALL
+        """
+    ).fetchall()
+    assert found == expected
+    facts = "SELECT order_date, count(*), sum(line_item_total) FROM facts GROUP BY ALL ORDER BY ALL"
+    assert sql.execute(facts).fetchall() == expected
+    money = sum(row[2] for row in expected)
+    figures.append(f"online_retail: {money:,} in the files, {sum(row[2] for row in found):,} in load_audit, as booked")
+
+
+def test_returns_are_kept(sql: duckdb.DuckDBPyConnection, output: Path, figures: list[str]) -> None:
+    expected = one(sql, "SELECT count(*), sum(total) FROM lines WHERE quantity < 0")
+    assert one(sql, "SELECT count(*), sum(line_item_total) FROM facts WHERE is_return") == expected
+    cancelled = one(sql, "SELECT count(*) FROM lines WHERE order_id LIKE 'C%' AND quantity < 0")
+    assert expected[0] >= cancelled[0] > 0
+    figures.append(f"online_retail: {expected[0]:,} returns of {expected[1]:,}, {cancelled[0]:,} of them cancellations")
+
+
+def test_repeated_lines_are_kept_and_counted(sql: duckdb.DuckDBPyConnection, output: Path, figures: list[str]) -> None:
+    (repeated,) = one(sql, "SELECT count(*) FROM lines WHERE is_repeated")
+    assert total_of(output)["flagged"] == {"line_repeated": repeated}
+    assert total_of(output)["rejected"] == {}
+    figures.append(f"online_retail: {repeated:,} repeated lines, kept")
+
+
+def test_customers_and_products_are_as_their_latest_lines_say(sql: duckdb.DuckDBPyConnection, output: Path) -> None:
+    for table, key, attribute in (("customer", "customer_id", "country"), ("product", "product_id", "product_name")):
+        members = f"'{output}/parquet/dim_{table}/data.parquet' WHERE {table}_key <> -1"
+        found = sql.execute(f"SELECT {key}, {attribute} FROM {members} ORDER BY 1").fetchall()
+        expected = sql.execute(
+            f"""
+            SELECT {key}, last({attribute} ORDER BY billed_at, {attribute}) FILTER ({attribute} IS NOT NULL)
+            FROM lines WHERE {key} <> '' GROUP BY 1 ORDER BY 1
+            """
+        ).fetchall()
+        assert found == expected
+        assert len(found) > 1_000
+
+
+def test_repeated_lines_of_a_day_can_be_dropped_and_days_left_out(
+    sql: duckdb.DuckDBPyConnection, real_data: Path, tmp_path: Path, figures: list[str]
+) -> None:
+    shipped = (ROOT / "conf" / "flat" / "online_retail.toml").read_text(encoding="utf-8")
+    assert 'repeated_lines = "keep"' in shipped
+    mapping = tmp_path / "drop.toml"
+    mapping.write_text(shipped.replace('repeated_lines = "keep"', 'repeated_lines = "drop"'), encoding="utf-8")
+    (day,) = one(sql, "SELECT order_date FROM lines GROUP BY 1 ORDER BY count_if(is_repeated) DESC, 1 LIMIT 1")
+    sell(real_data, tmp_path / "output", str(day), str(day), str(mapping))
+    expected = one(
+        sql,
+        f"""
+        SELECT count_if(is_of_day), count_if(is_of_day AND is_repeated), count_if(NOT is_of_day),
+            sum(total) FILTER (is_of_day), sum(total) FILTER (is_of_day AND is_repeated)
+        FROM (SELECT *, order_date = '{day}' AS is_of_day FROM lines)
+        """,
+    )
+    found = one(
+        sql,
+        f"""
+        SELECT sum(rows_in), sum(rows_rejected), sum(rows_outside), sum(money_in), sum(money_rejected)
+        FROM {audit(tmp_path / "output")} WHERE source_table = 'order_items' AND reason = 'All'
+        """,
+    )
+    assert found == expected
+    assert total_of(tmp_path / "output")["rejected"] == {"line_repeated": expected[1]}
+    facts = f"read_parquet('{tmp_path}/output/parquet/fact_sales/**/*.parquet', hive_partitioning = true)"
+    assert one(sql, f"SELECT count(*), sum(line_item_total) FROM {facts}") == (
+        expected[0] - expected[1],
+        expected[3] - expected[4],
+    )
+    figures.append(
+        f"online_retail on {day}: {expected[0]:,} lines of {expected[3]:,}, {expected[1]:,} repeated ones of "
+        f"{expected[4]:,} dropped, {expected[2]:,} lines of other days"
+    )
