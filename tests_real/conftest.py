@@ -22,7 +22,7 @@ def real_data() -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _session(spark: SparkSession) -> None:  # noqa: F811
+def _session(spark: SparkSession) -> None:
     """The one that the tests have: its drivers cannot be added to a session that a run had begun."""
 
 
