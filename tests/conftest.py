@@ -32,8 +32,9 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         **local,
         "spark.sql.shuffle.partitions": "2",
         "spark.driver.memory": "1g",
-        # A test run is too short for the best compiler to pay: this halves its time.
-        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+        # A test run is too short for the best compiler to pay: this halves its time. All that Spark generates has to
+        # have room, or the JVM sweeps it away again and again.
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:ReservedCodeCacheSize=240m",
     }
     log = tmp_path_factory.mktemp("spark") / "spark.log"
     packages = sorted({dialect.package for dialect in DIALECTS.values()})

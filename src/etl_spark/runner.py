@@ -169,7 +169,10 @@ class Run:
         settings = {setting.name: getattr(self.settings, setting.name) for setting in fields(self.settings)}
         values = {"asked": self.request.asked, **self.source.values, **settings}
         parameters = {name: values[name] for name in step.parameters}
-        made = step.transform(*(self._read(one) for one in step.inputs), **parameters)
+        # At once: of each CSV file the header is looked at, and of each Delta table the log.
+        with ThreadPoolExecutor(4) as pool:
+            inputs = list(pool.map(self._read, step.inputs))
+        made = step.transform(*inputs, **parameters)
         return dict(zip(step.outputs, made if isinstance(made, tuple) else (made,), strict=True))
 
     def _read(self, one: Input) -> DataFrame:
