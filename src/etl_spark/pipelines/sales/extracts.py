@@ -123,7 +123,8 @@ def clean_order_items(
     order_items: DataFrame, judged_orders: DataFrame, judged_products: DataFrame, *, extract_dates: tuple[date, ...]
 ) -> DataFrame:
     """The items judged, each of the day of its order, and whether their product is not there."""
-    days = newest(judged_orders.where(is_accepted()), "order_id").select("order_id", "day")
+    sound_orders = judged_orders.where(is_accepted())
+    days = newest(sound_orders, "order_id", extract_dates=extract_dates).select("order_id", "day")
     judged = clean(order_items, ORDER_ITEMS, rules=(negative("price_per_item"),))
     with_day = judged.withColumn("amount", line_item_total()).join(days, on="order_id", how="left")
     sound = reject(with_day, ORDER_ITEMS, Rule("order_not_found", F.col("day").isNull()))
