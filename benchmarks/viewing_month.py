@@ -11,29 +11,23 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
-import time
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from importlib.metadata import version
 from pathlib import Path
-from threading import Event, Thread
 
 import duckdb
-import psutil
 
-from etl_spark.config import conf_file
+# A script has its own folder on its path, and not the one above.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.measuring import Cost, Days, cost_line, cost_table, job_command, machine, measured, quoted, write_place
 
 FIRST = date(2022, 4, 1)
-SAMPLED_EVERY = 0.2
 
 # The rules of conf/viewing.toml, written once more: a profile that both agree on is right or wrong for two reasons.
 # TRY: a line that is not JSON is null. As JSON, TotalDuration keeps its spelling, so that "254" and 254.0 are told
@@ -120,90 +114,6 @@ FROM total
 
 
 @dataclass(frozen=True)
-class Days:
-    """The days from `start` to `end`, both included."""
-
-    start: date
-    end: date
-
-    def __len__(self) -> int:
-        return (self.end - self.start).days + 1
-
-    @property
-    def options(self) -> tuple[str, ...]:
-        return ("--start-date", str(self.start), "--end-date", str(self.end))
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a command took: seconds on the clock and of CPU, and the most memory (MB) its processes had together."""
-
-    wall: float
-    cpu: float
-    memory: float
-
-
-class Sampler(Thread):
-    """Follows a process and all that descend from it, until it is stopped."""
-
-    def __init__(self, pid: int) -> None:
-        super().__init__(name=f"sampler of {pid}", daemon=True)
-        self.root = psutil.Process(pid)
-        self.stop = Event()
-        self.peak_bytes = 0
-        self.cpu_seconds: dict[tuple[int, float], float] = {}
-        """By process, as last seen."""
-
-    def run(self) -> None:
-        while not self.stop.wait(SAMPLED_EVERY):
-            try:
-                family = [self.root, *self.root.children(recursive=True)]
-            except psutil.Error:
-                return
-            # To ask for the PSS is work for the kernel, and it is never more than the RSS.
-            if sum(self.sample(one) for one in family) > self.peak_bytes:
-                self.peak_bytes = max(self.peak_bytes, sum(own_memory(one) for one in family))
-
-    def sample(self, process: psutil.Process) -> int:
-        """Notes the CPU time of `process` and returns its RSS; 0 where it is gone."""
-        try:
-            with process.oneshot():
-                used = process.cpu_times()
-                self.cpu_seconds[process.pid, process.create_time()] = used.user + used.system
-                return process.memory_info().rss
-        except psutil.Error:
-            return 0
-
-
-def own_memory(process: psutil.Process) -> int:
-    """Bytes of `process`, of what it shares its part (PSS): only Linux tells, elsewhere it is the RSS."""
-    try:
-        memory = process.memory_full_info()
-        return int(getattr(memory, "pss", memory.rss))
-    except psutil.Error:
-        return 0
-
-
-def measured(command: Sequence[str], log: Path) -> Cost:
-    """Runs `command` to its end. Raises RuntimeError where it fails."""
-    with log.open("ab") as stream:
-        started = time.monotonic()
-        process = subprocess.Popen(command, stdout=stream, stderr=stream)
-        sampler = Sampler(process.pid)
-        sampler.start()
-        try:
-            exit_code = process.wait()
-            wall = time.monotonic() - started
-        finally:
-            process.terminate()
-            sampler.stop.set()
-            sampler.join()
-    if exit_code != 0:
-        raise RuntimeError(f"{command[1:4]} ended with {exit_code}, see {log}")
-    return Cost(wall, sum(sampler.cpu_seconds.values()), sampler.peak_bytes / 1e6)
-
-
-@dataclass(frozen=True)
 class Month:
     """The folder of a benchmark: input, configuration, and what the job and the statement make."""
 
@@ -214,28 +124,23 @@ class Month:
         return self.work / "source"
 
     @property
+    def place(self) -> Path:
+        return self.work / "place.toml"
+
+    @property
     def log(self) -> Path:
         return self.work / "commands.log"
 
     def generate(self, days: Days, rows_per_day: int, contracts: int) -> int:
         """Makes the input, and returns its bytes."""
         sizes = ("--rows-per-day", str(rows_per_day), "--contracts", str(contracts))
-        measured(self.job("generate", "viewing", *days.options, *sizes, "--output", str(self.source)), self.log)
+        measured(job_command("generate", "viewing", *days.options, *sizes, "--output", str(self.source)), self.log)
         return sum(file.stat().st_size for file in self.source.iterdir())
-
-    def configure(self, driver_memory: str) -> None:
-        place = tomllib.loads(conf_file("local.toml").read_text(encoding="utf-8"))
-        options = {**place["spark"], "spark.driver.memory": driver_memory}
-        lines = (f"{json.dumps(key)} = {json.dumps(value)}" for key, value in options.items())
-        (self.work / "place.toml").write_text("\n".join(("[spark]", *lines)) + "\n", encoding="utf-8")
-
-    def job(self, *arguments: str) -> tuple[str, ...]:
-        return (sys.executable, "-m", "etl_spark", *arguments)
 
     def run_job(self, days: Days) -> Cost:
         places = ("--source", str(self.source), "--output", str(self.work / "output"))
-        config = ("--config", str(self.work / "place.toml"))
-        return measured(self.job("viewing", *days.options, *places, *config), self.log)
+        config = ("--config", str(self.place))
+        return measured(job_command("viewing", *days.options, *places, *config), self.log)
 
     def run_statement(self, days: Days) -> Cost:
         arguments = ("--statement", str(self.source), str(days.start), str(days.end), str(self.statement_file(days)))
@@ -252,9 +157,9 @@ class Month:
     def compare(self, days: Days) -> int:
         """The rows of the profile. Raises RuntimeError where the job's and the statement's are not the same."""
         folder = f"start_date={days.start}/end_date={days.end}"
-        exported = _quoted(self.work / "output" / "parquet" / "viewing_profile")
+        exported = quoted(self.work / "output" / "parquet" / "viewing_profile")
         with duckdb.connect() as db:
-            db.execute(f"CREATE VIEW statement AS FROM '{_quoted(self.statement_file(days))}'")
+            db.execute(f"CREATE VIEW statement AS FROM '{quoted(self.statement_file(days))}'")
             columns = [(row[0], row[1]) for row in db.execute("DESCRIBE statement").fetchall()]
             names = ", ".join(name for name, _ in columns)
             db.execute(
@@ -285,11 +190,7 @@ def run_statement(source: Path, days: Days, output: Path) -> None:
     with duckdb.connect(config={"preserve_insertion_order": False}) as db:
         for name, value in values.items():
             db.execute(f"SET VARIABLE {name} = ?", [value])
-        db.execute(f"COPY ({PROFILE}) TO '{_quoted(output)}' (FORMAT parquet)")
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")
+        db.execute(f"COPY ({PROFILE}) TO '{quoted(output)}' (FORMAT parquet)")
 
 
 def run_all(month: Month, whole: Days, half: Days) -> str:
@@ -301,30 +202,12 @@ def run_all(month: Month, whole: Days, half: Days) -> str:
         rows = month.compare(days)
         print(f"{name}: {rows:,} rows of viewing_profile, equal", flush=True)
         cases += [
-            _line(f"etl-spark viewing, {name}", job, statement),
-            _line(f"DuckDB, the profile of the {len(days)} days", statement, statement),
+            cost_line(f"etl-spark viewing, {name}", job, statement),
+            cost_line(f"DuckDB, the profile of the {len(days)} days", statement, statement),
         ]
     if month.days_read() != [len(whole), 0]:
         raise RuntimeError(f"days read were {month.days_read()}, not {[len(whole), 0]}")
-    head = "| case | wall s | ratio to DuckDB | CPU s | peak memory MB |"
-    return "\n".join((head, "|---|---:|---:|---:|---:|", *cases))
-
-
-def _line(name: str, cost: Cost, peer: Cost) -> str:
-    return f"| {name} | {cost.wall:.1f} | {cost.wall / peer.wall:.1f} | {cost.cpu:.1f} | {cost.memory:,.0f} |"
-
-
-def machine() -> str:
-    """Cores, memory and versions."""
-    memory = "PSS" if platform.system() == "Linux" else "RSS"
-    java = subprocess.run(["java", "-version"], capture_output=True, text=True, check=False).stderr.partition("\n")[0]
-    packages = ", ".join(f"{name} {version(name)}" for name in ("pyspark", "delta-spark", "duckdb"))
-    return (
-        f"{os.cpu_count()} cores, {psutil.virtual_memory().total / 1e9:.0f} GB of memory; "
-        f"Python {platform.python_version()}, {packages}, {java}\n\n"
-        f"Memory is the {memory} of the whole process tree, sampled every {SAMPLED_EVERY} s, as is the CPU time. The "
-        f"absolute times are those of a shared machine"
-    )
+    return cost_table(cases)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -354,13 +237,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     whole, half = Days(FIRST, last), Days(last - timedelta(options.days // 2 - 1), last)
     size = month.generate(whole, options.rows_per_day, options.contracts)
     print(f"{options.days} days, {options.days * options.rows_per_day:,} rows, {size / 1e6:,.0f} MB", flush=True)
-    month.configure(options.driver_memory)
+    write_place(month.place, options.driver_memory)
     try:
-        table = run_all(month, whole, half)
+        costs = run_all(month, whole, half)
     except RuntimeError as error:
         print(f"FAILED: {error}\nall is kept in {work}", file=sys.stderr)
         return 1
-    print(f"\n{table}\n\n{machine()}; driver memory {options.driver_memory}")
+    print(f"\n{costs}\n\n{machine()}; driver memory {options.driver_memory}")
     if not options.keep:
         shutil.rmtree(work if options.work else work.parent)
     return 0

@@ -136,7 +136,12 @@ def test_a_key_may_stand_in_every_extract_and_the_newest_counts(spark: SparkSess
         rows(spark, {"id": "7", "count": "1"}).union(rows(spark, {"id": "7", "count": "2"}, extract_date=D2)), THINGS
     )
     assert both.where("reason IS NULL").count() == 2
-    assert [(row.extract_date, row["count"]) for row in newest(both, "id").collect()] == [(D2, 2)]
+    first = both.where(F.col("extract_date") == F.lit(D1))
+    found = [
+        [(row.extract_date, row["count"]) for row in newest(rows_of, "id", extract_dates=dates).collect()]
+        for rows_of, dates in ((both, ()), (both, (D1, D2)), (first, (D1,)))
+    ]
+    assert found == [[(D2, 2)], [(D2, 2)], [(D1, 1)]]
 
 
 def test_a_row_that_moved_is_of_its_latest_day_alone(spark: SparkSession) -> None:

@@ -134,8 +134,14 @@ def negative(price: str) -> Rule:
     return Rule(f"{price}_negative", F.col(price) < 0)
 
 
-def newest(rows: DataFrame, *key: str) -> DataFrame:
-    """Of each `key` in `rows`, the row of the latest extract that has it."""
+def newest(rows: DataFrame, *key: str, extract_dates: Sequence[date] = ()) -> DataFrame:
+    """Of each `key` in `rows`, the row of the latest extract that has it.
+
+    `extract_dates` are the days of the extracts that `rows` are of, where they are known: a single one has each key
+    once, and nothing is to be sorted.
+    """
+    if len(extract_dates) == 1:
+        return rows
     latest = Window.partitionBy(*key).orderBy(F.desc("extract_date"))
     return rows.withColumn("place", F.row_number().over(latest)).where("place = 1").drop("place")
 

@@ -61,9 +61,9 @@ class Exports:
         self._output.remove(staging)
 
     def _publish(self, staged: str, folder: str) -> None:
-        match list(self._output.files(staged)):
-            case [file]:
-                self._output.publish(file.path, f"{folder}/data.{self._format}")
+        match self._output.paths(staged):
+            case [path]:
+                self._output.publish(path, f"{folder}/data.{self._format}")
             case []:
                 self._output.remove(folder)
             case files:

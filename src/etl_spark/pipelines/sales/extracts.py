@@ -146,7 +146,8 @@ def clean_order_items(
     drop_repeated: bool,
 ) -> DataFrame:
     """The items judged, each of the day of its order, and whether their product is not there."""
-    days = newest(judged_orders.where(is_accepted()), "order_id").select("order_id", "day")
+    sound_orders = judged_orders.where(is_accepted())
+    days = newest(sound_orders, "order_id", extract_dates=extract_dates).select("order_id", "day")
     repeated = (Rule(LINE_REPEATED, F.col(LINE_REPEATED)),) if drop_repeated else ()
     judged = clean(order_items, ORDER_ITEMS, rules=(*item_rules(), *repeated), date_formats=date_formats)
     with_day = judged.withColumn("amount", line_item_total()).join(days, on="order_id", how="left")

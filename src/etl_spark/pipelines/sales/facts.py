@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pyspark.sql.functions as F
 from pyspark.sql import Column, DataFrame
 
@@ -12,16 +14,24 @@ from etl_spark.pipelines.sales.extracts import line_item_total
 
 
 def build_fact_sales(
-    raw_orders: DataFrame, raw_order_items: DataFrame, dim_customer: DataFrame, dim_product: DataFrame
+    raw_orders: DataFrame,
+    raw_order_items: DataFrame,
+    dim_customer: DataFrame,
+    dim_product: DataFrame,
+    *,
+    extract_dates: tuple[date, ...] = (),
 ) -> DataFrame:
     """fact_sales, from the orders and items of the asked days and all members of the dimensions.
 
-    An item whose customer or product is not known has the key of the unknown one.
+    An item whose customer or product is not known has the key of the unknown one. `extract_dates` are those of the
+    orders and items, as newest() takes them.
     """
-    orders = newest(raw_orders, "order_id").select(
+    orders = newest(raw_orders, "order_id", extract_dates=extract_dates).select(
         "order_id", "customer_id", F.to_date("order_date").alias("order_date")
     )
-    items = newest(raw_order_items, "order_item_id").drop("extract_date", "start_date", "end_date", "order_date")
+    items = newest(raw_order_items, "order_item_id", extract_dates=extract_dates).drop(
+        "extract_date", "start_date", "end_date", "order_date"
+    )
     return (
         items.join(orders, on="order_id", how="inner")
         .join(dim_customer.select("customer_id", "customer_key"), on="customer_id", how="left")

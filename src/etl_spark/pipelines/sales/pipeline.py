@@ -42,6 +42,7 @@ SALES = Pipeline(
             build_fact_sales,
             inputs=(asked(RAW_ORDERS), asked(RAW_ORDER_ITEMS), whole(DIM_CUSTOMER), whole(DIM_PRODUCT)),
             outputs=(FACT_SALES,),
+            parameters=("extract_dates",),
         ),
     ),
     checks=(
