@@ -55,7 +55,7 @@ class Sampler(Thread):
         self.root = psutil.Process(pid)
         self.stop = Event()
         self.peak_bytes = 0
-        self.cpu_seconds: dict[tuple[int, float], float] = {}
+        self.cpu_seconds: dict[psutil.Process, float] = {}
         """By process, as last seen."""
 
     def run(self) -> None:
@@ -64,16 +64,20 @@ class Sampler(Thread):
                 family = [self.root, *self.root.children(recursive=True)]
             except psutil.Error:
                 return
+            # Memory counts from a process's second sample on: until it becomes another program, a JVM's child runs in
+            # the JVM's memory, and both tell all of it as their own.
+            known = [one for one in family if one in self.cpu_seconds]
+            resident = {one: self.sample(one) for one in family}
             # To ask for the PSS is work for the kernel, and it is never more than the RSS.
-            if sum(self.sample(one) for one in family) > self.peak_bytes:
-                self.peak_bytes = max(self.peak_bytes, sum(own_memory(one) for one in family))
+            if sum(resident[one] for one in known) > self.peak_bytes:
+                self.peak_bytes = max(self.peak_bytes, sum(own_memory(one) for one in known))
 
     def sample(self, process: psutil.Process) -> int:
         """Notes the CPU time of `process` and returns its RSS; 0 where it is gone."""
         try:
             with process.oneshot():
                 used = process.cpu_times()
-                self.cpu_seconds[process.pid, process.create_time()] = used.user + used.system
+                self.cpu_seconds[process] = used.user + used.system
                 return process.memory_info().rss
         except psutil.Error:
             return 0
