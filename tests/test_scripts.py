@@ -359,6 +359,8 @@ def test_real_data_are_checked_where_they_are(ready: Checkout, tmp_path: Path) -
         assert len(run.stderr.splitlines()) == 1
     assert ready.calls() == []
     (data / "online_retail").mkdir(parents=True)
+    assert "has no folder pagila" in ready.run(str(data), script=script).stderr
+    (data / "pagila").mkdir()
     assert ready.run(str(data), "-k", "a b", script=script).returncode == 0
     assert ready.run("-x", script=script, ETL_SPARK_REAL_DATA=str(data)).returncode == 0
     assert ready.calls("-m pytest") == ["-m pytest tests_real -k a b", "-m pytest tests_real -x"]
