@@ -124,6 +124,11 @@ def entry(df: DataFrame, accounts: Sequence[str], data_type: str, *keys: Column,
     return df.select(*keys, *values)
 
 
+def accepted(audit: DataFrame, source_table: str) -> DataFrame:
+    """The rows of load_audit that say what was accepted of each file of a table."""
+    return audit.where((F.col("source_table") == source_table) & (F.col("reason") == ALL))
+
+
 def unbalanced(entries: Sequence[DataFrame], accounts: Sequence[str], *keys: str) -> DataFrame:
     """One row per value of `keys`, or for all, whose `accounts` do not each come to 0 over all of `entries`."""
     sums = (F.sum(account).alias(account) for account in accounts)

@@ -54,7 +54,6 @@ class Extract:
 
     def missing_in(self, found: Sequence[str]) -> list[str]:
         """The columns that a table whose columns are `found` lacks, or has more than once."""
-
         return missing(self.column_names, found, self.optional)
 
     @property

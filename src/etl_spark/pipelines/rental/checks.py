@@ -5,12 +5,10 @@ from __future__ import annotations
 import pyspark.sql.functions as F
 from pyspark.sql import Column, DataFrame
 
-from etl_spark.core.audit import ALL
-from etl_spark.core.extract import Extract
 from etl_spark.extracts import newest
 from etl_spark.pipelines.rental.extracts import PAYMENT, RENTAL
 from etl_spark.pipelines.rental.facts import of_asked_days
-from etl_spark.quality import entry, unbalanced
+from etl_spark.quality import accepted, entry, unbalanced
 
 ACCOUNTS = ("rentals", "booked_rentals", "payments", "money", "booked_payments", "booked_money", "money_for_rentals")
 
@@ -27,12 +25,12 @@ def balance(
     asked_payments = of_asked_days(payments, "payment_date")
     one, amount = F.lit(1), F.col("amount")
     entries = (
-        _entry(_accepted(audit, RENTAL), rentals=F.col("rows_accepted")),
+        _entry(accepted(audit, RENTAL.name), rentals=F.col("rows_accepted")),
         _entry(raw_rental.join(rentals, on="rental_id", how="left_semi"), rentals=-one),
         _entry(rentals, booked_rentals=one),
         _entry(fact_rental, booked_rentals=-one, money_for_rentals=-F.col("amount_paid")),
         _entry(payments.join(rentals, on="rental_id", how="left_semi"), money_for_rentals=amount),
-        _entry(_accepted(audit, PAYMENT), payments=F.col("rows_accepted"), money=F.col("money_accepted")),
+        _entry(accepted(audit, PAYMENT.name), payments=F.col("rows_accepted"), money=F.col("money_accepted")),
         _entry(raw_payment.join(asked_payments, on="payment_id", how="left_semi"), payments=-one, money=-amount),
         _entry(asked_payments, booked_payments=one, booked_money=amount),
         _entry(fact_payment, booked_payments=-one, booked_money=-amount),
@@ -53,10 +51,6 @@ def revenue_balance(fact_payment: DataFrame, rental_revenue: DataFrame) -> DataF
 def weight_balance(bridge_film_category: DataFrame) -> DataFrame:
     """One row per film whose weights do not sum to 1."""
     return bridge_film_category.groupBy("film_key").agg(F.sum("weight").alias("weight")).where("weight != 1")
-
-
-def _accepted(audit: DataFrame, extract: Extract) -> DataFrame:
-    return audit.where((F.col("source_table") == extract.name) & (F.col("reason") == ALL))
 
 
 def _entry(df: DataFrame, **amounts: Column) -> DataFrame:

@@ -24,19 +24,12 @@ from etl_spark.extracts import (
     without_day,
 )
 from etl_spark.pipelines.calendar.dim_date import in_calendar
+from etl_spark.pipelines.rental.tables import identifier, text
 from etl_spark.quality import Rule
 
 PIPELINE = "rental"
 
 LAST_UPDATE = Column("last_update", "TIMESTAMP", "when the row last changed, UTC", nullable=True)
-
-
-def _id(name: str, doc: str, *, nullable: bool = False) -> Column:
-    return Column(name, "VARCHAR(32)", doc, nullable)
-
-
-def _text(name: str, length: int, doc: str) -> Column:
-    return Column(name, f"VARCHAR({length})", doc, nullable=True)
 
 
 def _extract(
@@ -51,39 +44,41 @@ def _extract(
 ACTOR = _extract(
     "actor",
     "the actors",
-    _id("actor_id", "the actor's id"),
-    _text("first_name", 100, "first name"),
-    _text("last_name", 100, "last name"),
+    identifier("actor_id", "the actor's id"),
+    text("first_name", 100, "first name"),
+    text("last_name", 100, "last name"),
 )
 ADDRESS = _extract(
     "address",
     "addresses of customers, staff and stores",
-    _id("address_id", "the address's id"),
-    _text("address", 200, "street and number"),
-    _text("address2", 200, "second line"),
-    _text("district", 100, "district"),
-    _id("city_id", "its city", nullable=True),
-    _text("postal_code", 20, "postal code"),
-    _text("phone", 40, "phone number"),
+    identifier("address_id", "the address's id"),
+    text("address", 200, "street and number"),
+    text("address2", 200, "second line"),
+    text("district", 100, "district"),
+    identifier("city_id", "its city", nullable=True),
+    text("postal_code", 20, "postal code"),
+    text("phone", 40, "phone number"),
 )
-CATEGORY = _extract("category", "the film categories", _id("category_id", "its id"), _text("name", 100, "its name"))
+CATEGORY = _extract(
+    "category", "the film categories", identifier("category_id", "its id"), text("name", 100, "its name")
+)
 CITY = _extract(
     "city",
     "the cities",
-    _id("city_id", "the city's id"),
-    _text("city", 100, "its name"),
-    _id("country_id", "its country", nullable=True),
+    identifier("city_id", "the city's id"),
+    text("city", 100, "its name"),
+    identifier("country_id", "its country", nullable=True),
 )
-COUNTRY = _extract("country", "the countries", _id("country_id", "its id"), _text("country", 100, "its name"))
+COUNTRY = _extract("country", "the countries", identifier("country_id", "its id"), text("country", 100, "its name"))
 CUSTOMER = _extract(
     "customer",
     "the customers",
-    _id("customer_id", "the customer's id"),
-    _id("store_id", "the customer's home store", nullable=True),
-    _text("first_name", 100, "first name"),
-    _text("last_name", 100, "last name"),
-    _text("email", 320, "e-mail address"),
-    _id("address_id", "the customer's address", nullable=True),
+    identifier("customer_id", "the customer's id"),
+    identifier("store_id", "the customer's home store", nullable=True),
+    text("first_name", 100, "first name"),
+    text("last_name", 100, "last name"),
+    text("email", 320, "e-mail address"),
+    identifier("address_id", "the customer's address", nullable=True),
     Column("activebool", "BOOLEAN", "whether the customer is active, in the newer shape", nullable=True),
     Column("create_date", "DATE", "day the customer was entered", nullable=True),
     Column("active", "BOOLEAN", "whether the customer is active", nullable=True),
@@ -92,50 +87,50 @@ CUSTOMER = _extract(
 FILM = _extract(
     "film",
     "the films",
-    _id("film_id", "the film's id"),
-    _text("title", 255, "title"),
-    _text("description", 4000, "what it is about"),
+    identifier("film_id", "the film's id"),
+    text("title", 255, "title"),
+    text("description", 4000, "what it is about"),
     Column("release_year", "INT", "year of its release", nullable=True),
-    _id("language_id", "its language", nullable=True),
-    _id("original_language_id", "the language it was made in", nullable=True),
+    identifier("language_id", "its language", nullable=True),
+    identifier("original_language_id", "the language it was made in", nullable=True),
     Column("rental_duration", "INT", "days it is let for", nullable=True),
     Column("rental_rate", MONEY, "price of a rental", nullable=True),
     Column("length", "INT", "minutes", nullable=True),
     Column("replacement_cost", MONEY, "price of a lost copy", nullable=True),
-    _text("rating", 10, "who may see it"),
-    _text("special_features", 400, "extras, as the source writes a list"),
+    text("rating", 10, "who may see it"),
+    text("special_features", 400, "extras, as the source writes a list"),
     optional=("original_language_id",),
 )
 FILM_ACTOR = _extract(
     "film_actor",
     "which actor plays in which film",
-    _id("actor_id", "the actor"),
-    _id("film_id", "the film"),
+    identifier("actor_id", "the actor"),
+    identifier("film_id", "the film"),
     key=("actor_id", "film_id"),
 )
 FILM_CATEGORY = _extract(
     "film_category",
     "which film is of which category",
-    _id("film_id", "the film"),
-    _id("category_id", "the category"),
+    identifier("film_id", "the film"),
+    identifier("category_id", "the category"),
     key=("film_id", "category_id"),
 )
 INVENTORY = _extract(
     "inventory",
     "the copies of the films",
-    _id("inventory_id", "the copy's id"),
-    _id("film_id", "its film", nullable=True),
-    _id("store_id", "the store that has it", nullable=True),
+    identifier("inventory_id", "the copy's id"),
+    identifier("film_id", "its film", nullable=True),
+    identifier("store_id", "the store that has it", nullable=True),
 )
-LANGUAGE = _extract("language", "the languages", _id("language_id", "its id"), _text("name", 60, "its name"))
+LANGUAGE = _extract("language", "the languages", identifier("language_id", "its id"), text("name", 60, "its name"))
 PAYMENT = Extract(
     "payment",
     "the payments",
     columns=(
-        _id("payment_id", "the payment's id"),
-        _id("customer_id", "who paid", nullable=True),
-        _id("staff_id", "who took it", nullable=True),
-        _id("rental_id", "what it is for", nullable=True),
+        identifier("payment_id", "the payment's id"),
+        identifier("customer_id", "who paid", nullable=True),
+        identifier("staff_id", "who took it", nullable=True),
+        identifier("rental_id", "what it is for", nullable=True),
         Column("amount", MONEY, "what was paid"),
         Column("payment_date", "TIMESTAMP", "when it was paid, UTC"),
         LAST_UPDATE,
@@ -150,12 +145,12 @@ RENTAL = Extract(
     "rental",
     "the rentals",
     columns=(
-        _id("rental_id", "the rental's id"),
+        identifier("rental_id", "the rental's id"),
         Column("rental_date", "TIMESTAMP", "when it was taken, UTC"),
-        _id("inventory_id", "the copy", nullable=True),
-        _id("customer_id", "who took it", nullable=True),
+        identifier("inventory_id", "the copy", nullable=True),
+        identifier("customer_id", "who took it", nullable=True),
         Column("return_date", "TIMESTAMP", "when it came back, UTC; null while it is out", nullable=True),
-        _id("staff_id", "who gave it out", nullable=True),
+        identifier("staff_id", "who gave it out", nullable=True),
         LAST_UPDATE,
     ),
     key=("rental_id",),
@@ -167,20 +162,20 @@ RENTAL = Extract(
 STAFF = _extract(
     "staff",
     "the staff",
-    _id("staff_id", "the member's id"),
-    _text("first_name", 100, "first name"),
-    _text("last_name", 100, "last name"),
-    _id("address_id", "home address", nullable=True),
-    _text("email", 320, "e-mail address"),
-    _id("store_id", "where they work", nullable=True),
+    identifier("staff_id", "the member's id"),
+    text("first_name", 100, "first name"),
+    text("last_name", 100, "last name"),
+    identifier("address_id", "home address", nullable=True),
+    text("email", 320, "e-mail address"),
+    identifier("store_id", "where they work", nullable=True),
     Column("active", "BOOLEAN", "whether they still work there", nullable=True),
 )
 STORE = _extract(
     "store",
     "the stores",
-    _id("store_id", "the store's id"),
-    _id("manager_staff_id", "who runs it", nullable=True),
-    _id("address_id", "its address", nullable=True),
+    identifier("store_id", "the store's id"),
+    identifier("manager_staff_id", "who runs it", nullable=True),
+    identifier("address_id", "its address", nullable=True),
 )
 
 EXTRACTS = (

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pyspark.sql.functions as F
 from pyspark.sql import Column, DataFrame
 
-from etl_spark.core.audit import ALL
 from etl_spark.pipelines.sales.extracts import ORDER_ITEMS, line_item_total
-from etl_spark.quality import entry, unbalanced
+from etl_spark.quality import accepted, entry, unbalanced
 
 ACCOUNTS = ("rows", "money", "items", "booked_money")
 
@@ -18,12 +17,11 @@ def balance(audit: DataFrame, raw_order_items: DataFrame, fact_sales: DataFrame)
     Every accepted row of order_items, and its money, is in the raw table; every item there, as the latest extract has
     it, is in fact_sales.
     """
-    accepted = audit.where((F.col("source_table") == ORDER_ITEMS.name) & (F.col("reason") == ALL))
     raw = raw_order_items.withColumn("total", line_item_total())
     items = raw.groupBy(*ORDER_ITEMS.key).agg(F.max_by("total", "extract_date").alias("total"))
     one = F.lit(1)
     entries = (
-        _entry(accepted, rows=F.col("rows_accepted"), money=F.col("money_accepted")),
+        _entry(accepted(audit, ORDER_ITEMS.name), rows=F.col("rows_accepted"), money=F.col("money_accepted")),
         _entry(raw, rows=-one, money=-F.col("total")),
         _entry(items, items=one, booked_money=F.col("total")),
         _entry(fact_sales, items=-one, booked_money=-F.col("line_item_total")),
