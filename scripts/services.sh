@@ -16,6 +16,7 @@ usage() {
 usage: ${0##*/} up              start both, on the data of last time; credentials: source .services/env
        ${0##*/} status          one line per server; exit code 0 if both run, else 3
        ${0##*/} down [--purge]  stop both; --purge removes their data too
+       ${0##*/} install         only install what is missing, as \`up\` does first
 END
     exit 2
 }
@@ -33,7 +34,7 @@ find_postgresql() {
 }
 
 # The core packages, since mariadb-server also sets up a server of the system and starts it.
-require_packages() {
+install() {
     local missing=()
     if ! find_postgresql; then missing+=(postgresql); fi
     if ! command -v mariadb-install-db >/dev/null; then missing+=(mariadb-server-core); fi
@@ -250,7 +251,7 @@ write_env() {
 
 up() {
     local server said=()
-    require_packages
+    install
     prepare_folder
     for server in "${servers[@]}"; do
         if is_running "$server"; then
@@ -308,7 +309,7 @@ stop() {
 }
 
 case "$#:$*" in
-    1:up | 1:status | 1:down | '2:down --purge') ;;
+    1:up | 1:status | 1:install | 1:down | '2:down --purge') ;;
     *) usage ;;
 esac
 # One at a time. The lock is on this file, since --purge removes all others.

@@ -18,6 +18,7 @@ from etl_spark.core.database import DIALECTS
 from etl_spark.pipelines import PIPELINES
 from etl_spark.pipelines.viewing.settings import LogRules, ViewingSettings
 from etl_spark.pipelines.viewing.tables import VIEWING_DAILY
+from tests.databases import Server, exported_variables
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "data" / "sample"
@@ -31,7 +32,6 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     options = {
         **local,
         "spark.sql.shuffle.partitions": "2",
-        "spark.driver.memory": "1g",
         # A test run is too short for the best compiler to pay: this halves its time. All that Spark generates has to
         # have room, or the JVM sweeps it away again and again.
         "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:ReservedCodeCacheSize=240m",
@@ -42,15 +42,14 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
 
 
 @pytest.fixture(scope="session")
-def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]:
-    """A PostgreSQL and a MariaDB of this test run alone: what scripts/services.sh says of where they are."""
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Server]]:
+    """A PostgreSQL and a MariaDB of this test run alone, by kind."""
     folder = tmp_path_factory.mktemp("databases")
     shutil.copytree(ROOT / "scripts", folder / "scripts")
     services = folder / "scripts" / "services.sh"
     subprocess.run([services, "up"], check=True, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
-    command = ["bash", "-euc", 'source "$0" && env -0', str(folder / ".services" / "env")]
-    printed = subprocess.check_output(command, text=True)
-    yield dict(line.split("=", 1) for line in printed.split("\0") if line.startswith("ETL_SPARK_"))
+    variables = exported_variables(folder / ".services" / "env")
+    yield {kind: Server.of(kind, variables) for kind in ("postgresql", "mariadb")}
     subprocess.run([services, "down", "--purge"], check=True, stdout=subprocess.DEVNULL)
 
 

@@ -1,29 +1,70 @@
-"""Statements for the databases of the fixture `databases`."""
+"""The real servers of a test run: where they are, who may log in, statements for them."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
 
 
-def psql_environment(databases: Mapping[str, str]) -> dict[str, str]:
-    """What PostgreSQL's own programs need to find the server and log in."""
-    names = {"HOST": "PGHOST", "PORT": "PGPORT", "USER": "PGUSER", "PASSWORD": "PGPASSWORD"}
-    return {name: databases[f"ETL_SPARK_POSTGRESQL_{part}"] for part, name in names.items()}
+@dataclass(frozen=True)
+class Server:
+    """A PostgreSQL or a MariaDB that scripts/services.sh has started; it has a database `etl`."""
+
+    kind: str
+    host: str
+    port: str
+    user: str
+    password: str
+
+    @classmethod
+    def of(cls, kind: str, variables: Mapping[str, str]) -> Self:
+        """By the variables that sourcing .services/env exports."""
+        return cls(
+            kind, *(variables[f"ETL_SPARK_{kind.upper()}_{part}"] for part in ("HOST", "PORT", "USER", "PASSWORD"))
+        )
+
+    def url(self, database: str) -> str:
+        return f"jdbc:{self.kind}://{self.host}:{self.port}/{database}"
+
+    def login(self, pipeline: str) -> dict[str, str]:
+        """The variables by which a run of the pipeline logs in."""
+        name = f"ETL_SPARK_{pipeline.upper()}"
+        return {f"{name}_USER": self.user, f"{name}_PASSWORD": self.password}
+
+    def create(self, database: str) -> None:
+        self.run(f"CREATE DATABASE {database}" + (" CHARACTER SET utf8mb4" if self.kind == "mariadb" else ""))
+
+    def run(self, sql: str, database: str = "etl", folder: Path | None = None) -> str:
+        """What the server's own client prints of `sql`, run in `database`: a line a row, tabs between its values.
+
+        The paths of files in it are those of `folder`.
+        """
+        match self.kind:
+            case "postgresql":
+                # Given by name in the environment: all that a process has among its arguments, everybody can read.
+                given = {"PGHOST": self.host, "PGPORT": self.port, "PGUSER": self.user, "PGPASSWORD": self.password}
+                command = ["psql", "-XAtq", "-F", "\t", "-v", "ON_ERROR_STOP=1"]
+            case _:
+                given = {"MYSQL_PWD": self.password}
+                command = ["mariadb", "--no-defaults", "--default-character-set=utf8mb4", "-N", "-B"]
+                command += ["-h", self.host, "-P", self.port, "-u", self.user]
+        return subprocess.run(
+            [*command, database],
+            env={**os.environ, **given},
+            input=sql,
+            text=True,
+            check=True,
+            stdout=subprocess.PIPE,
+            cwd=folder,
+        ).stdout
 
 
-def psql(databases: Mapping[str, str], sql: str, database: str) -> None:
-    """Runs `sql` in `database` of the PostgreSQL."""
-    command = ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", database]
-    subprocess.run(command, env={**os.environ, **psql_environment(databases)}, input=sql, text=True, check=True)
-
-
-def mariadb(databases: Mapping[str, str], sql: str, database: str) -> None:
-    """Runs `sql` in `database` of the MariaDB; in none where that is empty."""
-    host, port, user, password = (
-        databases[f"ETL_SPARK_MARIADB_{part}"] for part in ("HOST", "PORT", "USER", "PASSWORD")
-    )
-    command = ["mariadb", "--no-defaults", "--default-character-set=utf8mb4", "-h", host, "-P", port, "-u", user]
-    given = {**os.environ, "MYSQL_PWD": password}
-    subprocess.run([*command, *filter(None, [database])], env=given, input=sql, text=True, check=True)
+def exported_variables(env: Path) -> dict[str, str]:
+    """What sourcing .services/env, written by scripts/services.sh, exports."""
+    command = ["bash", "-euc", 'source "$0" && env -0', str(env)]
+    printed = subprocess.check_output(command, env={"PATH": os.environ["PATH"]}, text=True)
+    return dict(line.split("=", 1) for line in printed.split("\0") if line.startswith("ETL_SPARK_"))

@@ -33,7 +33,8 @@ exec {shlex.quote(sys.executable)} -c 'import sys; sys.modules["ensurepip"] = No
 
 BROKEN_SHIM = "echo 'shim: python3: command not found' >&2; exit 127"
 
-# Makes virtual environments in no time, whose python is this same script. $PIP is what its pip does.
+# Makes virtual environments in no time, whose python is this same script. $PIP is what its pip does; $SPARK_35 and
+# $SPARK_40 are the exit codes of its pytest.
 FAKE_PYTHON = """\
 [[ $1 == -c ]] || printf '%s\\n' "$*" >>"$CALLS"
 case "$1 ${2:-}" in
@@ -46,7 +47,10 @@ case "$1 ${2:-}" in
         done
         ;;
     "-m pip") eval "${PIP:-true}" ;;
-    "-m pytest") echo "pytest with $PYSPARK_PYTHON" ;;
+    "-m pytest")
+        echo "pytest with $PYSPARK_PYTHON"
+        case $PYSPARK_PYTHON in *3.5/bin/python) exit "${SPARK_35:-0}" ;; *) exit "${SPARK_40:-0}" ;; esac
+        ;;
     "-m etl_spark")
         shift 2
         printf '%s\\0' "$@"
@@ -329,21 +333,24 @@ def test_ci_runs_the_checks_then_both_spark_lines(ready: Checkout) -> None:
     run = ready.run("-k", "a b", script=".ci/run")
 
     assert (run.stderr, run.returncode) == ("", 0)
-    assert ready.calls()[-6:] == [
-        "ruff check",
-        "ruff format --check",
-        "mypy ",
-        "lint-imports --no-logo",
-        "-m pytest -m not default_spark -k a b",
-        "-m pytest -k a b",
-    ]
-    assert run.stdout.splitlines()[-2:] == [
+    *checks, one, other = ready.calls()[-6:]
+    assert checks == ["ruff check", "ruff format --check", "mypy ", "lint-imports --no-logo"]
+    assert {one, other} == {"-m pytest -m not default_spark -k a b", "-m pytest -k a b"}
+    assert [line for line in run.stdout.splitlines() if line.startswith("pytest")] == [
         f"pytest with {ready.folder}/{lane}/bin/python" for lane in (".venv-spark3.5", ".venv")
     ]
     assert ready.calls("-m pip") == [
         f"-m pip install -c {ready.folder}/requirements/{lock} -e {ready.folder}[spark,generate,test]"
         for lock in ("spark-4.0.txt", "spark-3.5.txt")
     ]
+
+
+@pytest.mark.parametrize(("spark_35", "spark_40", "code"), [(1, 0, 1), (0, 2, 2), (1, 2, 2), (5, 0, 0), (5, 5, 5)])
+def test_both_spark_lines_must_pass(ready: Checkout, spark_35: int, spark_40: int, code: int) -> None:
+    run = ready.run(script="scripts/test.sh", SPARK_35=str(spark_35), SPARK_40=str(spark_40))
+
+    assert run.returncode == code
+    assert run.stdout.splitlines()[-1] == f"pytest with {ready.folder}/.venv/bin/python"
 
 
 def test_real_data_are_checked_where_they_are(ready: Checkout, tmp_path: Path) -> None:
@@ -382,6 +389,7 @@ def test_root_gets_what_debian_can_supply(ready: Checkout) -> None:
     (ready.bin / "java").unlink()
     ready.put("apt-get", f'echo "apt-get $*" >>"$CALLS"; cp "$JAVA_17" {shlex.quote(str(ready.bin))}/java')
     ready.put("java 17", JAVA_17)
+    _write_script(ready.folder / "scripts/services.sh", 'echo "services $*" >>"$CALLS"')
 
     run = ready.run(script="scripts/test.sh", JAVA_17=str(ready.bin / "java 17"))
 
@@ -390,3 +398,4 @@ def test_root_gets_what_debian_can_supply(ready: Checkout) -> None:
         "apt-get update -qq",
         "apt-get install -qq --no-install-recommends openjdk-17-jre-headless shellcheck",
     ]
+    assert ready.calls("services") == ["services install"]

@@ -18,6 +18,8 @@ import psutil
 import pymysql
 import pytest
 
+from tests.databases import exported_variables
+
 PROJECT = Path(__file__).parents[1]
 SERVERS = ("postgresql", "mariadb")
 
@@ -66,11 +68,7 @@ class Checkout:
 
     def environment(self) -> Mapping[str, str]:
         """What sourcing .services/env exports."""
-        script = 'source "$0" && env -0'
-        printed = subprocess.check_output(
-            ["bash", "-euc", script, self.folder / ".services/env"], env={"PATH": os.environ["PATH"]}, text=True
-        )
-        return dict(line.split("=", 1) for line in printed.split("\0") if line.startswith("ETL_SPARK_"))
+        return exported_variables(self.folder / ".services/env")
 
     def process(self, server: str) -> psutil.Process:
         return psutil.Process(int((self.folder / f".services/{server}.pid").read_text().split()[0]))
@@ -352,7 +350,7 @@ def test_usage(tmp_path: Path, arguments: list[str]) -> None:
 def test_nothing_was_started_yet(tmp_path: Path) -> None:
     checkout = Checkout(copy_to(tmp_path / "check out"))
 
-    assert (checkout.run("status").returncode, checkout.run("down").returncode) == (3, 0)
+    assert [checkout.run(one).returncode for one in ("install", "status", "down")] == [0, 3, 0]
     assert not (checkout.folder / ".services").exists()
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,33 +10,22 @@ import duckdb
 import pytest
 
 from etl_spark.cli import main
-from tests.databases import psql_environment
+from tests.databases import Server
 from tests.leaks import written_in
 
 
 @pytest.fixture(scope="module")
-def output(databases: Mapping[str, str], real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def output(databases: Mapping[str, Server], real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The results of a run over the year of all rentals and payments, from the database."""
     place = tmp_path_factory.mktemp("pagila")
-    environment = {**os.environ, **psql_environment(databases)}
-    command = ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1"]
-    subprocess.run([*command, "-c", "CREATE DATABASE pagila", "etl"], env=environment, check=True)
-    subprocess.run(
-        [*command, "-f", "load.sql", "pagila"],
-        env=environment,
-        cwd=real_data / "pagila",
-        check=True,
-        stdout=subprocess.PIPE,
-    )
-    host, port, user, password = (
-        databases[f"ETL_SPARK_POSTGRESQL_{part}"] for part in ("HOST", "PORT", "USER", "PASSWORD")
-    )
+    server = databases["postgresql"]
+    server.create("pagila")
+    server.run("\\i load.sql", "pagila", folder=real_data / "pagila")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ETL_SPARK_RENTAL_USER", user)
-        patch.setenv("ETL_SPARK_RENTAL_PASSWORD", password)
+        for name, value in server.login("rental").items():
+            patch.setenv(name, value)
         days = ["--start-date", "2022-01-01", "--end-date", "2022-12-31"]
-        source = f"jdbc:postgresql://{host}:{port}/pagila"
-        assert main(["rental", *days, "--source", source, "--output", str(place)]) == 0
+        assert main(["rental", *days, "--source", server.url("pagila"), "--output", str(place)]) == 0
     return place
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 
-import pymysql
 import pytest
 from pyspark.sql import Row, SparkSession
 
@@ -18,7 +17,7 @@ from etl_spark.core.extract import Extract, Through
 from etl_spark.core.settings import JdbcReading
 from etl_spark.core.table import Column
 from etl_spark.sources.jdbc_extracts import JdbcExtracts
-from tests.databases import psql
+from tests.databases import Server
 
 JANUARY = DateRange(date(2024, 1, 1), date(2024, 1, 31))
 MARCH = date(2024, 3, 31)
@@ -47,6 +46,7 @@ INSERT INTO notes VALUES (3, '2024-05-01'), (90, '2024-05-01'), (500, '2024-01-0
 INSERT INTO notes VALUES (NULL, '2024-01-05 10:00:00+00');
 """
 MARIADB = r"""
+SET sql_mode = '';
 CREATE TABLE shops (code varchar(20), is_open tinyint(1), rate decimal(40, 20), secret text);
 INSERT INTO shops VALUES ('a', 2, 12345678901234567890.12345678901234567890, 'geheim');
 INSERT INTO shops VALUES ('b\'"\\ß😀', 0, NULL, 'geheim');
@@ -61,27 +61,19 @@ INSERT INTO notes VALUES (NULL, '2024-01-05 10:00:00');
 """
 
 
-@pytest.fixture(scope="module", params=["postgresql", "mariadb"])
-def source(request: pytest.FixtureRequest, spark: SparkSession, databases: Mapping[str, str]) -> JdbcExtracts:
-    kind = str(request.param)
-    host, port, user, password = (
-        databases[f"ETL_SPARK_{kind.upper()}_{part}"] for part in ("HOST", "PORT", "USER", "PASSWORD")
-    )
-    if kind == "postgresql":
-        psql(databases, "CREATE DATABASE reading", "etl")
-        psql(databases, "ALTER DATABASE reading SET timezone = 'Asia/Tokyo'", "etl")
-        psql(databases, POSTGRESQL, "reading")
-    else:
-        with pymysql.connect(host=host, port=int(port), user=user, password=password, autocommit=True) as connection:
-            cursor = connection.cursor()
-            cursor.execute("SET sql_mode = ''")
-            cursor.execute("CREATE DATABASE reading CHARACTER SET utf8mb4")
-            cursor.execute("USE reading")
-            for statement in MARIADB.split(";\n")[:-1]:
-                cursor.execute(statement)
-    database = parse_database(f"jdbc:{kind}://{host}:{port}/reading")
+FILLED = {"postgresql": POSTGRESQL, "mariadb": MARIADB}
+
+
+@pytest.fixture(scope="module", params=FILLED)
+def source(request: pytest.FixtureRequest, spark: SparkSession, databases: Mapping[str, Server]) -> JdbcExtracts:
+    server = databases[request.param]
+    server.create("reading")
+    server.run(FILLED[server.kind], "reading")
+    if server.kind == "postgresql":
+        server.run("ALTER DATABASE reading SET timezone = 'Asia/Tokyo'")
     how = JdbcReading(fetch_size=10, partitions=3)
-    return JdbcExtracts(spark, database, Credentials(user, password), EXTRACTS, how)
+    user = Credentials(server.user, server.password)
+    return JdbcExtracts(spark, parse_database(server.url("reading")), user, EXTRACTS, how)
 
 
 def read(source: JdbcExtracts, extract: Extract) -> list[Row]:
@@ -138,11 +130,10 @@ def test_what_is_not_there_is_named(source: JdbcExtracts, extract: Extract, comp
 
 
 def test_a_refused_login_is_one_line_without_the_password(
-    spark: SparkSession, databases: Mapping[str, str], capfd: pytest.CaptureFixture[str]
+    spark: SparkSession, databases: Mapping[str, Server], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    for kind in ("postgresql", "mariadb"):
-        place = f"{databases[f'ETL_SPARK_{kind.upper()}_HOST']}:{databases[f'ETL_SPARK_{kind.upper()}_PORT']}"
-        database = parse_database(f"jdbc:{kind}://{place}/etl")
+    for server in databases.values():
+        database = parse_database(server.url("etl"))
         source = JdbcExtracts(spark, database, Credentials("etl", "geheim"), EXTRACTS, JdbcReading(10, 1))
         with pytest.raises(InputError, match="cannot read from jdbc:") as raised:
             source.find(SHOPS, JANUARY)
