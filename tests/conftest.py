@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from etl_spark import config, session
 from etl_spark.core.database import DIALECTS
+from etl_spark.core.sinks import MYSQL_DRIVERS
 from etl_spark.pipelines import PIPELINES
 from etl_spark.pipelines.viewing.settings import LogRules, ViewingSettings
 from etl_spark.pipelines.viewing.tables import VIEWING_DAILY
@@ -37,7 +38,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:ReservedCodeCacheSize=240m",
     }
     log = tmp_path_factory.mktemp("spark") / "spark.log"
-    packages = sorted({dialect.package for dialect in DIALECTS.values()})
+    packages = sorted({dialect.package for dialect in DIALECTS.values()} | set(MYSQL_DRIVERS.values()))
     yield session.start("tests", options, run_id="tests", log=log, packages=packages)
 
 

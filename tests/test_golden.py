@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
 
@@ -18,7 +18,9 @@ from etl_spark.core.table import Table
 from etl_spark.pipelines.viewing.logs import REASONS
 from etl_spark.pipelines.viewing.pipeline import VIEWING
 from tests.conftest import ROOT, SAMPLE
+from tests.databases import Server
 from tests.pipelines.viewing.log_lines import Verdict, frame, judge
+from tests.published import assert_mariadb_holds_the_same
 
 GOLDEN = ROOT / "tests" / "golden" / "viewing"
 EXPORTED = [table for table in VIEWING.tables if table.exported]
@@ -60,6 +62,13 @@ def test_the_exports_are_the_committed_ones(output: Path, sql: duckdb.DuckDBPyCo
 def test_csv_and_parquet_hold_the_same(output: Path, sql: duckdb.DuckDBPyConnection, table: Table) -> None:
     parquet, csv = (sql.execute(exported(output, table, one)).fetchall() for one in ("parquet", "csv"))
     assert [[plain(value) for value in row] for row in parquet] == [[plain(value) for value in row] for row in csv]
+
+
+@pytest.mark.default_spark
+def test_a_warehouse_holds_the_same(
+    output: Path, databases: Mapping[str, Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert_mariadb_holds_the_same(VIEWING, ("2022-04-01", "2022-04-30"), output, databases["mariadb"], monkeypatch)
 
 
 def plain(value: object) -> object:
@@ -144,7 +153,7 @@ def test_the_roll_ups_are_what_duckdb_makes_of_the_profile(output: Path, sql: du
 
 
 def test_the_run_leaves_its_record(output: Path) -> None:
-    (file,) = (output / "_runs").glob("*.json")
+    (file,) = (output / "_runs").glob("viewing-*.json")
     record = json.loads(file.read_text())
     assert (record["exit_code"], record["error"], record["pipeline"]) == (0, None, "viewing")
     assert (record["start_date"], record["end_date"]) == ("2022-04-01", "2022-04-30")

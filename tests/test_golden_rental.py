@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 
@@ -15,8 +16,10 @@ from etl_spark.core.table import Table
 from etl_spark.pipelines.rental.extracts import EXTRACTS
 from etl_spark.pipelines.rental.pipeline import RENTAL
 from tests.conftest import ROOT, SAMPLE
+from tests.databases import Server
 from tests.leaks import written_in
 from tests.pipelines.rental.film_database import csv_rows
+from tests.published import assert_mariadb_holds_the_same
 from tests.test_golden import exported, plain
 
 GOLDEN = ROOT / "tests" / "golden" / "rental"
@@ -57,6 +60,13 @@ def test_csv_and_parquet_hold_the_same(output: Path, table: Table) -> None:
     assert sorted([[plain(value) for value in row] for row in parquet], key=str) == sorted(
         [[plain(value) for value in row] for row in csv], key=str
     )
+
+
+@pytest.mark.default_spark
+def test_a_warehouse_holds_the_same(
+    output: Path, databases: Mapping[str, Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert_mariadb_holds_the_same(RENTAL, ("2022-01-01", "2022-12-31"), output, databases["mariadb"], monkeypatch)
 
 
 MEMBERS = """
@@ -145,7 +155,7 @@ def test_films_that_are_out_and_the_use_of_copies(sql: duckdb.DuckDBPyConnection
 
 
 def test_every_row_and_cent_is_accounted_for(output: Path) -> None:
-    (file,) = (output / "_runs").glob("*.json")
+    (file,) = (output / "_runs").glob("rental-*.json")
     total = json.loads(file.read_text())["total"]
     lines = sum(len(csv_rows(SAMPLE / "rental" / f"{extract.name}.csv")) for extract in EXTRACTS)
     assert total["rows_in"] == total["rows_accepted"] + total["rows_rejected"] == lines

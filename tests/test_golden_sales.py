@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from etl_spark.core.table import Table
 from etl_spark.pipelines.sales.generate import FAULTS
 from etl_spark.pipelines.sales.pipeline import SALES
 from tests.conftest import ROOT, SAMPLE
+from tests.databases import Server
+from tests.published import assert_mariadb_holds_the_same
 from tests.test_golden import exported, plain
 
 GOLDEN = ROOT / "tests" / "golden" / "sales"
@@ -35,6 +38,13 @@ def test_the_exports_are_the_committed_ones(output: Path, table: Table) -> None:
         expected = sql.execute(f"FROM read_csv('{GOLDEN}/{table.name}.csv', all_varchar = true)").fetchall()
         found = sql.execute(f"SELECT COLUMNS(*)::VARCHAR FROM ({exported(output, table, 'parquet')})").fetchall()
     assert sorted(found, key=str) == sorted(expected, key=str)
+
+
+@pytest.mark.default_spark
+def test_a_warehouse_holds_the_same(
+    output: Path, databases: Mapping[str, Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert_mariadb_holds_the_same(SALES, ("2024-01-01", "2024-03-31"), output, databases["mariadb"], monkeypatch)
 
 
 @pytest.mark.parametrize("table", EXPORTED, ids=lambda table: table.name)
@@ -66,7 +76,7 @@ def test_the_star_is_what_duckdb_works_out(output: Path) -> None:
 
 
 def test_every_row_and_cent_is_accounted_for(output: Path) -> None:
-    (file,) = (output / "_runs").glob("*.json")
+    (file,) = (output / "_runs").glob("sales-*.json")
     total = json.loads(file.read_text())["total"]
     with duckdb.connect() as sql:
         tables = ("customers", "products", "orders", "order_items")

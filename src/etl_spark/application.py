@@ -20,14 +20,21 @@ from etl_spark.core.request import Request
 from etl_spark.core.step import Pipeline
 from etl_spark.pipelines import PIPELINES
 from etl_spark.quality import Tally
-from etl_spark.runner import Report, Run
+from etl_spark.runner import Publication, Report, Run
 from etl_spark.stores.records import RunRecord
+from etl_spark.stores.sinks import sink_packages
 
 
 def run_recorded(
-    pipeline: Pipeline, request: Request, *, config_file: Path | None, source: str | None, mapping: str | None = None
+    pipeline: Pipeline,
+    request: Request,
+    *,
+    config_file: Path | None,
+    work: type[Run] | type[Publication] = Run,
+    source: str | None = None,
+    mapping: str | None = None,
 ) -> int:
-    """Runs `pipeline`, prints the summary, and leaves the run's record, whatever happens. Returns the exit code."""
+    """Does `work`, prints the summary, and leaves the run's record, whatever happens. Returns the exit code."""
     record = RunRecord(request.output, request.run_id)
     log.set_up(request.run_id, record.log)
     report = Report()
@@ -59,6 +66,7 @@ def run_recorded(
                 file=config_file,
                 source=source,
                 mapping=mapping,
+                reads=work is Run,
             )
             values["source"] = settings.settings.source
             record.save(values, None)
@@ -68,10 +76,10 @@ def run_recorded(
                 settings.spark,
                 run_id=request.run_id,
                 log=record.log,
-                packages=driver_packages(settings.settings.source),
+                packages=_drivers(settings, request, work),
             )
             record.save(values, spark)
-            one = Run(pipeline, request, settings.settings, spark, say=log.LOGGER.info)
+            one = work(pipeline, request, settings, spark, say=log.LOGGER.info)
             report = one.report
             one.go()
         values["exit_code"] = 0
@@ -86,7 +94,7 @@ def run_recorded(
         values |= {"exit_code": 1, "error": f"unexpected failure: {first_line} (see {record.log})"}
     values |= {"ended_at": _now(), "took_seconds": round(time.monotonic() - started, 3)}
     values |= report.coverage | {
-        "total": _total(report.total, pipeline.source.measure),
+        "total": _total(report.total, pipeline.source.measure) if report.total else None,
         "places": report.places,
         "times": report.times,
     }
@@ -100,19 +108,30 @@ def run_recorded(
 
 def summary(request: Request, report: Report, measure: Measure, record: str) -> str:
     """What a person wants to know of a run that is done."""
-    total = report.total
     lines = [
         f"done: {request.asked}",
         *(f"  {what:<10} {said}" for what, said in report.in_words.items()),
+        *(_counted(report.total, measure) if report.total else ()),
+        *(f"  results    {place}" for place in report.places),
+        f"  record     {record}",
+    ]
+    return "\n".join(lines)
+
+
+def _counted(total: Tally, measure: Measure) -> list[str]:
+    return [
         f"  rows       {total.rows_in:,} read = {total.rows_accepted:,} accepted + {total.rows_rejected:,} rejected",
         *(f"               {count:>12,}  {reason}" for reason, count in total.rejected.items()),
         *(f"               {count:>12,}  {reason}, accepted" for reason, count in total.flagged.items()),
         f"  {measure:<10} {total.amount_in:,} read = "
         f"{total.amount_accepted:,} accepted + {total.amount_rejected:,} rejected",
-        *(f"  results    {place}" for place in report.places),
-        f"  record     {record}",
     ]
-    return "\n".join(lines)
+
+
+def _drivers(settings: config.Config, request: Request, work: type[Run] | type[Publication]) -> list[str]:
+    """The Maven coordinates of the drivers of the databases that are read and written, each once."""
+    read = driver_packages(settings.settings.source) if work is Run else ()
+    return sorted({*read, *sink_packages(request.sinks, settings.sinks)})
 
 
 def _total(total: Tally, measure: Measure) -> dict[str, Any]:

@@ -69,7 +69,8 @@ def _parser() -> _Parser:
     from etl_spark.core.flat import FlatSettings
     from etl_spark.core.step import Extracts
     from etl_spark.pipelines import PIPELINES
-    from etl_spark.runner import SINKS
+    from etl_spark.stores.files import FORMATS
+    from etl_spark.stores.sinks import DDL, SINKS
 
     parser = _Parser(
         prog="etl-spark",
@@ -89,20 +90,20 @@ def _parser() -> _Parser:
         )
         job.set_defaults(command=_run, pipeline=pipeline)
         _add_range(job)
-        for option, default, what in (
-            ("--source", None, "where the input is (default: as configured, the sample)"),
-            ("--output", "output", "where the results go (default: ./output)"),
-        ):
-            job.add_argument(option, metavar="URI", type=refuse_credentials, default=default, help=what)
         job.add_argument(
-            "--config", metavar="FILE", type=Path, help="TOML file for this place (default: conf/local.toml)"
+            "--source",
+            metavar="URI",
+            type=refuse_credentials,
+            help="where the input is (default: as configured, the sample)",
         )
+        _add_places(job)
         job.add_argument(
             "--sink",
             metavar="NAME",
             action="append",
             choices=SINKS,
-            help=f"export the tables as NAME, beside the lake; repeatable: {', '.join(SINKS)} (default: all of these)",
+            help=f"where the tables go beside the lake; repeatable: {', '.join(SINKS)} "
+            f"(default: {' and '.join(FORMATS)})",
         )
         job.add_argument(
             "--allow-missing-days", action="store_true", help="go on with the days that the source has, if any"
@@ -122,6 +123,24 @@ def _parser() -> _Parser:
                 help="the source is one flat file, or a folder of them: how its columns are mapped; FILE is a TOML "
                 "file, or the name of one in conf/flat, such as online_retail",
             )
+    publish = commands.add_parser("publish", help="what the lake has of a range that was run, into more sinks")
+    published = publish.add_subparsers(title="of", metavar="JOB", required=True, parser_class=_Parser)
+    for pipeline in PIPELINES.values():
+        subject = published.add_parser(pipeline.name, help=f"the tables of the {pipeline.name} job")
+        subject.set_defaults(command=_publish, pipeline=pipeline)
+        _add_range(subject)
+        _add_places(subject)
+        subject.add_argument(
+            "--sink",
+            metavar="NAME",
+            action="append",
+            choices=SINKS,
+            required=True,
+            help=f"where the tables go; repeatable: {', '.join(SINKS)}",
+        )
+    ddl = commands.add_parser("ddl", help="the statements that make all tables in a warehouse")
+    ddl.set_defaults(command=_print_ddl)
+    ddl.add_argument("--sink", metavar="NAME", choices=tuple(DDL), required=True, help=", ".join(DDL))
     generate = commands.add_parser("generate", help="input like the real one, of any size, for tests and trials")
     subjects = generate.add_subparsers(title="of", metavar="JOB", required=True, parser_class=_Parser)
     for pipeline in PIPELINES.values():
@@ -150,6 +169,19 @@ def _add_range(parser: _Parser) -> None:
         )
 
 
+def _add_places(parser: _Parser) -> None:
+    parser.add_argument(
+        "--output",
+        metavar="URI",
+        type=refuse_credentials,
+        default="output",
+        help="where the results go (default: ./output)",
+    )
+    parser.add_argument(
+        "--config", metavar="FILE", type=Path, help="TOML file for this place (default: conf/local.toml)"
+    )
+
+
 def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"'{text}' is not a number of at least 1")
@@ -159,21 +191,48 @@ def _count(text: str) -> int:
 def _run(options: argparse.Namespace) -> int:
     from etl_spark.application import run_recorded
     from etl_spark.core.request import Request
-    from etl_spark.runner import SINKS
+    from etl_spark.stores.files import FORMATS
 
-    asked = DateRange(options.start_date, options.end_date)
-    now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     request = Request(
-        run_id=f"{options.pipeline.name}-{now}-{secrets.token_hex(3)}",
-        asked=asked,
+        run_id=_run_id(options.pipeline.name),
+        asked=DateRange(options.start_date, options.end_date),
         output=options.output,
-        sinks=tuple(dict.fromkeys(options.sink or SINKS)),
+        sinks=tuple(dict.fromkeys(options.sink or FORMATS)),
         allow_missing_days=options.allow_missing_days,
         refresh=options.refresh,
         extract_date=getattr(options, "extract_date", None),
     )
     mapping = getattr(options, "mapping", None)
     return run_recorded(options.pipeline, request, config_file=options.config, source=options.source, mapping=mapping)
+
+
+def _publish(options: argparse.Namespace) -> int:
+    from etl_spark.application import run_recorded
+    from etl_spark.core.request import Request
+    from etl_spark.runner import Publication
+
+    request = Request(
+        run_id=_run_id(f"publish-{options.pipeline.name}"),
+        asked=DateRange(options.start_date, options.end_date),
+        output=options.output,
+        sinks=tuple(dict.fromkeys(options.sink)),
+    )
+    return run_recorded(options.pipeline, request, config_file=options.config, work=Publication)
+
+
+def _run_id(work: str) -> str:
+    return f"{work}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+
+def _print_ddl(options: argparse.Namespace) -> int:
+    from etl_spark.pipelines import PIPELINES
+    from etl_spark.stores.sinks import DDL
+    from etl_spark.stores.warehouse import LEDGER
+
+    exported = [table for pipeline in PIPELINES.values() for table in pipeline.tables if table.exported]
+    for table in dict.fromkeys([*exported, LEDGER]):
+        print(";\n".join(DDL[options.sink].create(table)) + ";\n")
+    return 0
 
 
 def _generate(options: argparse.Namespace) -> int:

@@ -15,6 +15,7 @@ import dacite
 
 from etl_spark.core.errors import UsageError
 from etl_spark.core.flat import FlatMapping, FlatSettings
+from etl_spark.core.sinks import WAREHOUSES
 
 _CONF = (Path(__file__).parents[2] / "conf", Path(sys.prefix) / "share" / "etl_spark" / "conf")
 """Where conf/ is: in a checkout, and where an installed package has it."""
@@ -22,10 +23,14 @@ _CONF = (Path(__file__).parents[2] / "conf", Path(sys.prefix) / "share" / "etl_s
 
 @dataclass(frozen=True)
 class Config:
-    """`settings` is an instance of the pipeline's settings class, `spark` the session's options by name."""
+    """`settings` is an instance of the pipeline's settings class, `spark` the session's options by name.
+
+    `sinks` are the configured warehouses, by name.
+    """
 
     settings: Any
     spark: Mapping[str, str]
+    sinks: Mapping[str, Any]
 
 
 def load(
@@ -36,24 +41,28 @@ def load(
     file: Path | None = None,
     source: str | None = None,
     mapping: str | None = None,
+    reads: bool = True,
 ) -> Config:
     """The configuration of `pipeline`: its conf file, then `file` (conf/local.toml where None), `source` and `mapping`.
 
     Tables are merged key by key, any other value is replaced. A relative source in a file is relative to that file. Of
     a `mapping`, the file of one or the name of a shipped one, come the formats of dates and of CSV, if it has them.
-    Raises UsageError, naming file and key, for what cannot be read, is not known, or does not fit.
+    What `reads` no source needs none. Raises UsageError, naming file and key, for what cannot be read, is not known, or
+    does not fit.
     """
     place = file or conf_file("local.toml")
     local = _read(place)
-    strangers = sorted(set(local) - {"spark", *pipelines})
+    strangers = sorted(set(local) - {"spark", "sinks", *pipelines})
     if strangers:
         raise UsageError(f"{place}: nothing is known of '{strangers[0]}'")
-    sections = {name: local.get(name, {}) for name in ("spark", pipeline)}
+    sections = {name: local.get(name, {}) for name in ("spark", "sinks", pipeline)}
     for name, section in sections.items():
         if not isinstance(section, dict):
             raise UsageError(f"{place}: '{name}' must be a table, [{name}]")
     values = _merge(_read(conf_file(f"{pipeline}.toml")), sections[pipeline])
-    if source:
+    if not reads:
+        values["source"] = ""
+    elif source:
         values["source"] = source
     elif isinstance(values.get("source"), str):
         values["source"] = _resolve(values["source"], place.parent)
@@ -64,7 +73,17 @@ def load(
         values |= {"mapping": found, "date_formats": found.date_formats, "csv": found.csv}
     elif named:
         raise UsageError(f"{place}: [{pipeline}] takes no mapping, its source is no flat file")
-    return Config(_build(settings, values, f"{place}: [{pipeline}]"), spark)
+    return Config(_build(settings, values, f"{place}: [{pipeline}]"), spark, _sinks(sections["sinks"], place))
+
+
+def _sinks(section: Mapping[str, Any], place: Path) -> dict[str, Any]:
+    strangers = sorted(set(section) - set(WAREHOUSES))
+    if strangers:
+        raise UsageError(f"{place}: there is no sink '{strangers[0]}', there are {', '.join(WAREHOUSES)}")
+    for name, values in section.items():
+        if not isinstance(values, dict):
+            raise UsageError(f"{place}: '{name}' must be a table, [sinks.{name}]")
+    return {name: _build(WAREHOUSES[name], values, f"{place}: [sinks.{name}]") for name, values in section.items()}
 
 
 def _mapping(

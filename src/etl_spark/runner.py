@@ -12,11 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import date
+from functools import partial
 from typing import Any
 
 import pyspark.sql.functions as F
 from pyspark.sql import DataFrame, SparkSession
 
+from etl_spark.config import Config
 from etl_spark.core.audit import LOAD_AUDIT, AuditRow, Reading, from_table, to_table
 from etl_spark.core.errors import EtlError, QualityError, ReconciliationError, UsageError
 from etl_spark.core.filesystem import FileSystem
@@ -28,25 +30,90 @@ from etl_spark.quality import Tally, over_limit, tally, too_many_rejected
 from etl_spark.sources.daily import DailySource
 from etl_spark.sources.relational import ExtractSource
 from etl_spark.sources.source import Source
-from etl_spark.stores.files import FORMATS, Exports, sweep_staging
+from etl_spark.stores.files import sweep_staging
 from etl_spark.stores.lake import Lake
-
-SINKS = FORMATS
-"""What tables can be exported to; the lake has them always."""
+from etl_spark.stores.records import require_completed_run
+from etl_spark.stores.sinks import Sink, open_sinks
 
 
 @dataclass
 class Report:
-    """What a run did so far; one that fails leaves it half-filled. `total` is of the days found in the asked range."""
+    """What a run did so far; one that fails leaves it half-filled.
+
+    `total` is of the days found in the asked range, None where none was read.
+    """
 
     coverage: dict[str, Any] = field(default_factory=dict)
     """What was asked for and found at the source, as the record has it."""
     in_words: dict[str, str] = field(default_factory=dict)
     """The same for a person."""
-    total: Tally = field(default_factory=Tally)
+    total: Tally | None = field(default_factory=Tally)
     places: tuple[str, ...] = ()
     times: dict[str, float] = field(default_factory=dict)
     """Seconds each part took."""
+
+    @contextmanager
+    def timed(self, what: str, say: Callable[[str], None]) -> Iterator[None]:
+        started = time.monotonic()
+        yield
+        self.times[what] = round(time.monotonic() - started, 3)
+        say(f"{what}: {self.times[what]:.1f} s")
+
+
+class Publication:
+    """What the lake has of the asked range, into the sinks. `report` is filled on the way; `say` is told how far."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        request: Request,
+        config: Config,
+        spark: SparkSession,
+        *,
+        say: Callable[[str], None],
+    ) -> None:
+        self.pipeline, self.request, self.say = pipeline, request, say
+        self.report = Report()
+        self.output = FileSystem(spark, request.output, EtlError)
+        self.lake = Lake(spark, self.output)
+        self.sinks = open_sinks(request, config.sinks, self.output)
+        self.also = config.settings.export_also
+
+    def go(self) -> None:
+        """Publishes all tables of a range that a run has completed. Raises EtlError for what a user can act on."""
+        self.report.total = None
+        require_completed_run(self.output, self.pipeline.name, self.request.asked)
+        self.prepare()
+        try:
+            self.publish(self.pipeline.tables)
+        finally:
+            sweep_staging(self.output)
+        self.report.places = self.places
+
+    def prepare(self) -> None:
+        """Raises EtlError for what would be in vain."""
+        strangers = sorted(set(self.also) - {table.name for table in self.pipeline.tables})
+        if strangers:
+            raise UsageError(f"export_also: {self.pipeline.name} has no table {', '.join(strangers)}")
+        for sink in self.sinks:
+            sink.verify()
+        sweep_staging(self.output)
+
+    def publish(self, tables: Iterable[Table]) -> None:
+        wanted = [table for table in tables if table.exported or table.name in self.also]
+        for sink in self.sinks:
+            what = f"{', '.join(table.name for table in wanted)} to {sink.place}"
+            with self.report.timed(what, self.say), ThreadPoolExecutor(sink.tables_at_once) as pool:
+                list(pool.map(partial(self._publish_table, sink), wanted))
+
+    def _publish_table(self, sink: Sink, table: Table) -> None:
+        asked = self.request.asked
+        scope = table.scope(pipeline=self.pipeline.name, asked=asked, days=asked.days)
+        sink.write(self.lake.read(table, scope), table, scope)
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        return tuple(sink.place for sink in self.sinks)
 
 
 class Run:
@@ -56,25 +123,21 @@ class Run:
         self,
         pipeline: Pipeline,
         request: Request,
-        settings: SourceSettings,
+        config: Config,
         spark: SparkSession,
         *,
         say: Callable[[str], None],
     ) -> None:
-        self.pipeline, self.request, self.settings, self.spark, self.say = pipeline, request, settings, spark, say
-        self.report = Report()
+        self.pipeline, self.request, self.spark, self.say = pipeline, request, spark, say
+        self.settings: SourceSettings = config.settings
+        self.publication = Publication(pipeline, request, config, spark, say=say)
+        self.report, self.lake = self.publication.report, self.publication.lake
         self.tables = {table.name: table for table in pipeline.tables}
-        self.source = _source(spark, pipeline, settings, request)
-        self.output = FileSystem(spark, request.output, EtlError)
-        self.lake = Lake(spark, self.output)
-        self.exports = [Exports(self.output, sink, request.run_id) for sink in request.sinks]
+        self.source = _source(spark, pipeline, self.settings, request)
 
     def go(self) -> None:
         """Runs to the end. Raises EtlError for what a user can do something about."""
-        strangers = sorted(set(self.settings.export_also) - set(self.tables))
-        if strangers:
-            raise UsageError(f"export_also: {self.pipeline.name} has no table {', '.join(strangers)}")
-        sweep_staging(self.output)
+        self.publication.prepare()
         self._plan()
         try:
             for step in self.pipeline.steps:
@@ -83,12 +146,12 @@ class Run:
                 else:
                     self._build(step)
             self._check()
-            self._export(table for table in self.pipeline.tables if table is not LOAD_AUDIT)
+            self.publication.publish(table for table in self.pipeline.tables if table is not LOAD_AUDIT)
             self._mark_days_done()
         finally:
             self.spark.catalog.clearCache()
-            sweep_staging(self.output)
-        self.report.places = tuple(self.output.shown(name) for name in ("lake", *self.request.sinks))
+            sweep_staging(self.publication.output)
+        self.report.places = (self.publication.output.shown("lake"), *self.publication.places)
 
     def _plan(self) -> None:
         stored = self.lake.read(LOAD_AUDIT, self._scope(LOAD_AUDIT, self.source.audited_days))
@@ -108,7 +171,7 @@ class Run:
             run_id=self.request.run_id,
             measure=self.pipeline.source.measure,
         )
-        with self._timed("reading"), self.source.readable():
+        with self.report.timed("reading", self.say), self.source.readable():
             self.new_audit = reading.audit(self.source.files_to_read, frames.pop(LOAD_AUDIT)) if frames else []
         self.audit = self.known_audit + self.new_audit
         self._judge(frames.get(self.pipeline.quarantine))
@@ -138,7 +201,7 @@ class Run:
         self._write_all(self._transform(step), self.request.asked.days)
 
     def _check(self) -> None:
-        with self._timed("checks"), ThreadPoolExecutor(4) as pool:
+        with self.report.timed("checks", self.say), ThreadPoolExecutor(4) as pool:
             failures = [failure for failure in pool.map(self._failure, self.pipeline.checks) if failure]
         if failures:
             raise ReconciliationError(f"run again with --refresh, as this does not hold: {'; '.join(failures)}")
@@ -150,20 +213,9 @@ class Run:
         shown = "; ".join(", ".join(f"{key} {value}" for key, value in row.asDict().items()) for row in rows)
         return f"{check.name} ({shown})"
 
-    def _export(self, tables: Iterable[Table]) -> None:
-        """What the lake has of the asked range, into every sink. Tables at once: a small one leaves the cores idle."""
-        wanted = [table for table in tables if table.exported or table.name in self.settings.export_also]
-        with self._timed(f"exporting {', '.join(table.name for table in wanted)}"), ThreadPoolExecutor(4) as pool:
-            list(pool.map(self._export_table, wanted))
-
-    def _export_table(self, table: Table) -> None:
-        asked = self._scope(table, self.request.asked.days)
-        for export in self.exports:
-            export.write(self.lake.read(table, asked), table, asked)
-
     def _mark_days_done(self) -> None:
         self._write(to_table(self.spark, self.new_audit), LOAD_AUDIT, self.source.to_replace)
-        self._export([LOAD_AUDIT])
+        self.publication.publish([LOAD_AUDIT])
 
     def _transform(self, step: Step) -> dict[Table, DataFrame]:
         settings = {setting.name: getattr(self.settings, setting.name) for setting in fields(self.settings)}
@@ -193,7 +245,7 @@ class Run:
 
     def _write(self, df: DataFrame, table: Table, days: Iterable[date]) -> None:
         """Replaces `days`, or the asked range, of `table` in the lake."""
-        with self._timed(table.name):
+        with self.report.timed(table.name, self.say):
             self.lake.write(table.conform(df), table, self._scope(table, days))
 
     def _scope(self, table: Table, days: Iterable[date]) -> Scope:
@@ -203,13 +255,6 @@ class Run:
             days=days,
             extract_dates=self.source.extract_dates,
         )
-
-    @contextmanager
-    def _timed(self, what: str) -> Iterator[None]:
-        started = time.monotonic()
-        yield
-        self.report.times[what] = round(time.monotonic() - started, 3)
-        self.say(f"{what}: {self.report.times[what]:.1f} s")
 
 
 def _source(spark: SparkSession, pipeline: Pipeline, settings: SourceSettings, request: Request) -> Source:

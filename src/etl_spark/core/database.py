@@ -81,6 +81,11 @@ class Database:
         """Which database it is, without the options."""
         return f"jdbc:{self.dialect.scheme}://{self.host}:{self.port}/{self.name}"
 
+    @property
+    def is_local(self) -> bool:
+        """Whether it is on this machine, by its address."""
+        return self.host in ("localhost", "127.0.0.1", "[::1]")
+
     def quoted(self, name: str) -> str:
         """`name` as an identifier. Raises UsageError for one that is none in any of the databases."""
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_$]*", name):

@@ -129,6 +129,15 @@ class FileSystem:
             paths = (self._fs, self._hadoop.Path(source), self._fs, self._hadoop.Path(target))
             self._hadoop.FileUtil.copy(*paths, True, True, self._conf)
 
+    def read_text(self, path: str) -> str:
+        """What a small file holds."""
+        with self._plain_errors(path):
+            stream = self._fs.open(self._hadoop.Path(path))
+            try:
+                return str(self._gateway.jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8"))
+            finally:
+                stream.close()
+
     def write_text(self, path: str, text: str) -> None:
         """Writes a small file, whole or not at all."""
         draft = f"{path}.{os.getpid()}.{time.monotonic_ns()}.draft"

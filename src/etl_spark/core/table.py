@@ -68,6 +68,8 @@ class Table:
 
     `replaces` names the columns whose values bound a write: `("log_date",)` replaces days, `("start_date",
     "end_date")` a range, `()` everything. They are the partition columns wherever the table is stored as files.
+    `exported` tables go to the sinks, files and warehouses alike. `distributed_by` is the column that large joins are
+    on, by which a warehouse of many machines spreads the rows.
     """
 
     name: str
@@ -76,9 +78,11 @@ class Table:
     grain: tuple[str, ...]
     replaces: tuple[str, ...]
     exported: bool = True
+    distributed_by: str = ""
 
     def __post_init__(self) -> None:
-        strangers = [name for name in self.grain + self.replaces if name not in self.column_names]
+        placed = (self.distributed_by,) if self.distributed_by else ()
+        strangers = [name for name in self.grain + self.replaces + placed if name not in self.column_names]
         if strangers or not set(self.replaces) <= set(self.grain):
             raise SchemaError(f"{self.name}: grain and replaces must be columns, and replaces within the grain")
 

@@ -32,10 +32,17 @@ STAGING = "_staging"
 class Exports:
     """A store of one of FORMATS. `run_id` names the folder in which a run prepares its files."""
 
+    tables_at_once = 4
+    """A small one leaves the cores idle."""
+
     def __init__(self, output: FileSystem, file_format: str, run_id: str) -> None:
         self._output = output
         self._format = file_format
         self._staging = output.path(STAGING, run_id, file_format)
+        self.place = output.shown(file_format)
+
+    def verify(self) -> None:
+        """Nothing to ask: the output is where the lake is."""
 
     def path(self, table: Table) -> str:
         return self._output.path(self._format, table.name)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from pyspark.sql import SparkSession
 
-from etl_spark.core.errors import EtlError, UsageError
+from etl_spark.core.dates import DateRange
+from etl_spark.core.errors import EtlError, InputError, UsageError
 from etl_spark.core.filesystem import FileSystem
 from etl_spark.core.uri import local_path
 
@@ -65,3 +68,18 @@ class RunRecord:
             except BlockingIOError:
                 raise EtlError(f"another run is writing to {self._output}: wait for it to end") from None
             yield
+
+
+def require_completed_run(output: FileSystem, pipeline: str, asked: DateRange) -> None:
+    """Raises InputError where no run of `pipeline` over `asked` has completed, or a later one near it has failed."""
+    folder = output.path("_runs")
+    names = [path.rpartition("/")[2] for path in output.paths(folder)]
+    # A run's id is its pipeline and when it began: the last one first.
+    for name in sorted((name for name in names if re.fullmatch(rf"{pipeline}-\d{{8}}T.*\.json", name)), reverse=True):
+        record = json.loads(output.read_text(f"{folder}/{name}"))
+        days = DateRange(*(date.fromisoformat(record[part]) for part in ("start_date", "end_date")))
+        if record["exit_code"] == 0 and days == asked:
+            return
+        if record["exit_code"] in (1, None) and days.start <= asked.end and asked.start <= days.end:
+            raise InputError(f"the last run of {pipeline} over {days} did not complete: run it again, then publish")
+    raise InputError(f"{output.root} has no completed run of {pipeline} over {asked}: run it first")

@@ -69,10 +69,16 @@ def _object(line: bytes) -> dict[str, object] | None:
     def refuse(constant: str) -> object:
         raise ValueError(constant)
 
+    def last_wins(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        # The customer of a record that has `_source` twice, and once as no object, is not told.
+        if any(key == "_source" and not isinstance(value, dict | None) for key, value in pairs):
+            return {**dict(pairs), "_source": None}
+        return dict(pairs)
+
     if len(line) > 1 << 20:
         return None
     try:
-        value = json.loads(line.decode("utf-8"), parse_constant=refuse)
+        value = json.loads(line.decode("utf-8"), parse_constant=refuse, object_pairs_hook=last_wins)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

@@ -1,0 +1,263 @@
+"""MySQL and MariaDB: tables of a run in one database, for analysts and for the data mart."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyspark.sql.functions as F
+import sqlalchemy
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from etl_spark.config import Credentials
+from etl_spark.core.database import Database, parse_database
+from etl_spark.core.errors import EngineError, EtlError
+from etl_spark.core.sinks import MySqlSink
+from etl_spark.core.table import Column, Table
+from etl_spark.stores.ddl import Found, MySqlDdl
+from etl_spark.stores.warehouse import STAGING, ConnectionLostError, Session, Warehouse
+
+STRICT = "STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
+"""Without it MariaDB and MySQL store what fits of a value, and say nothing."""
+
+_LOST = frozenset({1053, 1205, 1213, 1317, 1927, 2002, 2003, 2006, 2013, 2055, 4031})
+"""The numbers of errors that end a connection, or a transaction in favour of another."""
+
+_SSL_MODES = {"disable": "DISABLED", "trust": "REQUIRED", "verify-ca": "VERIFY_CA", "verify-full": "VERIFY_IDENTITY"}
+"""MariaDB's words for what to ask of a server's certificate, and MySQL's."""
+
+
+class MySqlSession:
+    """A connection of the process that runs the job."""
+
+    def __init__(self, connection: sqlalchemy.Connection) -> None:
+        self._connection = connection
+
+    def run(self, sql: str) -> list[tuple[Any, ...]]:
+        try:
+            result = self._connection.exec_driver_sql(sql)
+            return [tuple(row) for row in result] if result.returns_rows else []
+        except DBAPIError as error:
+            raise _plain_error(error) from None
+
+    def begin(self) -> None:
+        self.run("START TRANSACTION")
+
+    def commit(self) -> None:
+        self.run("COMMIT")
+
+    def close(self) -> None:
+        # Closed, not rolled back: a server that is gone would be asked for an answer, and the end of the connection
+        # undoes what was not committed.
+        if not self._connection.closed:
+            self._connection.invalidate()
+            self._connection.close()
+
+
+class MySql(Warehouse):
+    name = "mysql"
+    ddl = MySqlDdl()
+    now = "UTC_TIMESTAMP(6)"
+
+    def __init__(self, sink: MySqlSink, credentials: Credentials, run_id: str) -> None:
+        super().__init__(run_id)
+        self._sink, self._credentials = sink, credentials
+        self._database = parse_database(sink.url)
+        self.place = self._database.place
+        self._engine = sqlalchemy.create_engine(
+            sqlalchemy.URL.create(
+                "mysql+pymysql",
+                credentials.user,
+                credentials.password,
+                self._database.host.strip("[]"),
+                self._database.port,
+                self._database.name,
+                {"charset": "utf8mb4"},
+            ),
+            poolclass=NullPool,
+            isolation_level="AUTOCOMMIT",
+            hide_parameters=True,
+            connect_args={
+                "ssl": _ssl_context(self._database),
+                "init_command": f"SET sql_mode = '{STRICT}', time_zone = '+00:00'",
+                "connect_timeout": 10,
+            },
+        )
+
+    def connect(self) -> Session:
+        try:
+            return MySqlSession(self._engine.connect().execution_options(no_parameters=True))
+        except DBAPIError as error:
+            raise EtlError(f"cannot connect to {self.place}: {_said(error)}") from None
+
+    def found(self, session: Session, table: str) -> tuple[Sequence[Found], Sequence[str]] | None:
+        columns = session.run(
+            "SELECT column_name, column_type, collation_name, is_nullable FROM information_schema.columns "
+            f"WHERE table_schema = DATABASE() AND table_name = '{table}' ORDER BY ordinal_position"
+        )
+        key = session.run(
+            "SELECT column_name FROM information_schema.key_column_usage WHERE table_schema = DATABASE() "
+            f"AND table_name = '{table}' AND constraint_name = 'PRIMARY' ORDER BY ordinal_position"
+        )
+        if not columns:
+            return None
+        return (
+            [
+                Found(name, self.ddl.found_type(_text(kind), collation), nullable == "YES")
+                for name, kind, collation, nullable in columns
+            ],
+            [name for (name,) in key],
+        )
+
+    def stage(self, df: DataFrame, table: Table, staging: str) -> None:
+        # A date is sent as text: drivers would take it through the zone of the machine, and old ones through another
+        # calendar. The server refuses, in its strict mode, what is none.
+        texts = {
+            column.name: F.date_format(
+                column.name, "yyyy-MM-dd" + (" HH:mm:ss.SSSSSS" if column.type == "TIMESTAMP" else "")
+            )
+            for column in table.columns
+            if column.type in ("DATE", "TIMESTAMP")
+        }
+        rows = df.withColumns(texts).repartition(self._sink.connections)
+        try:
+            (
+                rows.write.format("jdbc")
+                .mode("append")
+                .options(**self._options(), dbtable=self.ddl.quoted(staging), batchsize=str(self._sink.batch_size))
+                .save()
+            )
+        except (Py4JJavaError, PySparkException) as error:
+            raise self._failure(error, table) from None
+
+    def _options(self) -> dict[str, str]:
+        """Spark's options for the driver; Spark shows none that is named password."""
+        session = f"sql_mode='{STRICT}',time_zone='+00:00',foreign_key_checks=0"
+        given = dict(self._database.options)
+        if self._sink.driver == "mariadb":
+            driver, options = "org.mariadb.jdbc.Driver", {"useBulkStmts": "true"}
+            options["sslMode"] = _ssl_mode(self._database)
+        else:
+            driver, options = "com.mysql.cj.jdbc.Driver", {"rewriteBatchedStatements": "true"}
+            options["sslMode"] = _SSL_MODES[_ssl_mode(self._database)]
+        return {
+            **given,
+            **options,
+            "sessionVariables": session,
+            # By the part behind the place MariaDB's driver knows that this kind of URL is its own.
+            "url": f"{self._database.place}?permitMysqlScheme=true",
+            "driver": driver,
+            "user": self._credentials.user,
+            "password": self._credentials.password,
+            # A batch is a transaction of the server's own, and what is left of a failed one goes with the table.
+            "isolationLevel": "READ_COMMITTED",
+        }
+
+    def _failure(self, error: Exception, table: Table) -> EtlError:
+        text = str(error.java_exception.toString() if isinstance(error, Py4JJavaError) else error)
+        if "ClassNotFoundException" in text:
+            return EngineError(
+                f"the driver of {self.name} is not on Spark's class path: add --packages {self._sink.package}"
+            )
+        reasons = [line.strip() for line in text.splitlines() if "SQL" in line or "BatchUpdate" in line]
+        reason = (reasons or text.strip().splitlines())[0]
+        if self._credentials.password:
+            reason = reason.replace(self._credentials.password, "***")
+        return EtlError(f"{self.place}: {table.name} was not loaded: {reason}")
+
+    def lock(self, session: Session, table: Table) -> None:
+        # By the server, since a name is its own: a database of another name may have a table of the same.
+        name = f"SHA2(CONCAT('etl_spark ', DATABASE(), ' {table.name}'), 224)"
+        ((got,),) = session.run(f"SELECT GET_LOCK({name}, {self._sink.lock_seconds})")
+        if got != 1:
+            raise EtlError(f"{self.place}: another run is loading {table.name}: wait for it to end")
+        # A row that is replaced is not deleted for those that refer to it: ON DELETE CASCADE must not take theirs away.
+        # That all references hold is verified before the commit.
+        session.run("SET SESSION foreign_key_checks = 0")
+
+    def verify_references(self, session: Session, table: Table) -> None:
+        keys: dict[tuple[str, ...], list[tuple[str, str]]] = {}
+        for *constraint, column, referenced in session.run(
+            "SELECT constraint_schema, constraint_name, table_schema, table_name, referenced_table_schema, "
+            "referenced_table_name, column_name, referenced_column_name FROM information_schema.key_column_usage "
+            "WHERE referenced_table_name IS NOT NULL AND "
+            f"((table_schema = DATABASE() AND table_name = '{table.name}') OR "
+            f"(referenced_table_schema = DATABASE() AND referenced_table_name = '{table.name}')) "
+            "ORDER BY constraint_schema, constraint_name, ordinal_position"
+        ):
+            keys.setdefault(tuple(constraint), []).append((column, referenced))
+        for (_, name, schema, child, parent_schema, parent), columns in keys.items():
+            on = " AND ".join(f"c.`{column}` = p.`{referenced}`" for column, referenced in columns)
+            given = " AND ".join(f"c.`{column}` IS NOT NULL" for column, _ in columns)
+            shown = ", ".join(f"c.`{column}`" for column, _ in columns)
+            orphans = session.run(
+                f"SELECT {shown} FROM `{schema}`.`{child}` c LEFT JOIN `{parent_schema}`.`{parent}` p ON {on} "
+                f"WHERE {given} AND p.`{columns[0][1]}` IS NULL LIMIT 1"
+            )
+            if orphans:
+                example = ", ".join(map(str, orphans[0]))
+                raise EtlError(
+                    f"{self.place}: {table.name} was not loaded, the foreign key {name} would not hold: {child} refers "
+                    f"to {example}, which {parent} does not have"
+                )
+
+    def staging_tables(self, session: Session) -> list[str]:
+        pattern = STAGING.replace("_", r"\_")
+        return [
+            name
+            for (name,) in session.run(
+                "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() "
+                f"AND table_name LIKE '{pattern}%'"
+            )
+        ]
+
+    def drop_abandoned(self, session: Session, staging: str) -> None:
+        session.run("SET SESSION lock_wait_timeout = 1")
+        try:
+            session.run(f"DROP TABLE IF EXISTS {self.ddl.quoted(staging)}")
+        except ConnectionLostError:
+            return
+
+    def text_bytes(self, column: str) -> str:
+        return f"LENGTH({column})"
+
+    def as_text(self, column: Column) -> str:
+        pattern = "%Y-%m-%d" + (" %H:%i:%s.%f" if column.type == "TIMESTAMP" else "")
+        return f"DATE_FORMAT({self.ddl.quoted(column.name)}, '{pattern}')"
+
+
+def _ssl_mode(database: Database) -> str:
+    """What is asked of the server's certificate: all of it, unless the server is this machine, or the URL says less."""
+    default = "disable" if database.is_local else "verify-full"
+    return dict(database.options).get("sslMode", default)
+
+
+def _ssl_context(database: Database) -> ssl.SSLContext | None:
+    mode = _ssl_mode(database)
+    if mode == "disable":
+        return None
+    context = ssl.create_default_context(cafile=dict(database.options).get("serverSslCert"))
+    context.check_hostname = mode == "verify-full"
+    if mode == "trust":
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _plain_error(error: DBAPIError) -> Exception:
+    number = error.orig.args[0] if error.orig and error.orig.args else None
+    return ConnectionLostError(_said(error)) if number in _LOST else EtlError(_said(error))
+
+
+def _said(error: DBAPIError) -> str:
+    """What the server said, without the statement."""
+    arguments: Mapping[int, Any] = dict(enumerate(error.orig.args if error.orig else ()))
+    return str(arguments.get(1, error.orig)).splitlines()[0]
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value

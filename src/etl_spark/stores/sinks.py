@@ -1,0 +1,58 @@
+"""Where a run puts its tables beside the lake, by the names that --sink takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from pyspark.sql import DataFrame
+
+from etl_spark.config import credentials
+from etl_spark.core.errors import UsageError
+from etl_spark.core.filesystem import FileSystem
+from etl_spark.core.request import Request
+from etl_spark.core.sinks import WAREHOUSES, MySqlSink
+from etl_spark.core.table import Scope, Table
+from etl_spark.stores.ddl import Ddl, MySqlDdl
+from etl_spark.stores.files import FORMATS, Exports
+
+SINKS = (*FORMATS, *WAREHOUSES)
+
+DDL: Mapping[str, Ddl] = {"mysql": MySqlDdl()}
+"""How each warehouse defines a table."""
+
+
+class Sink(Protocol):
+    """A store that others read."""
+
+    place: str
+    """For a person: where to look."""
+    tables_at_once: int
+
+    def verify(self) -> None:
+        """Raises EtlError where the sink cannot be reached: said before hours of work."""
+
+    def write(self, df: DataFrame, table: Table, scope: Scope) -> None:
+        """Replaces the rows of `scope` by `df`."""
+
+
+def open_sinks(request: Request, configured: Mapping[str, Any], output: FileSystem) -> list[Sink]:
+    """The sinks asked for. Raises UsageError for one that is not configured, or has no credentials."""
+    return [_open(name, request, configured, output) for name in request.sinks]
+
+
+def _open(name: str, request: Request, configured: Mapping[str, Any], output: FileSystem) -> Sink:
+    if name in FORMATS:
+        return Exports(output, name, request.run_id)
+    match configured.get(name):
+        case MySqlSink() as sink:
+            # A cluster that loads no warehouse need not have what that takes.
+            from etl_spark.stores.mysql import MySql
+
+            return MySql(sink, credentials(name), request.run_id)
+    raise UsageError(f'where {name} is, the configuration must say: [sinks.{name}] with url = "jdbc:..."')
+
+
+def sink_packages(sinks: tuple[str, ...], configured: Mapping[str, Any]) -> tuple[str, ...]:
+    """The Maven coordinates of the drivers that `sinks` need."""
+    return tuple(sink.package for name, sink in configured.items() if name in sinks)

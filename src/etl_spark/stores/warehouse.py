@@ -1,0 +1,310 @@
+"""Warehouses: tables in a database that analysts query. What stands here is alike in all of them.
+
+Rows go into a staging table of this load alone, are counted and summed there, and then take the place of the scope in
+one transaction, which also writes a row to the ledger. A reader finds what was there before, or all of this load.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Protocol
+
+import pyspark.sql.functions as F
+from pyspark.sql import Column as SparkColumn
+from pyspark.sql import DataFrame
+
+from etl_spark.core.errors import EtlError, SchemaError
+from etl_spark.core.table import Column, Scope, Table, condition
+from etl_spark.stores.ddl import Ddl, Found
+
+LEDGER = Table(
+    name="etl_load",
+    doc="One row per load of a table that was completed.",
+    columns=(
+        Column("load_id", "VARCHAR(32)", "the load: it stands here if, and only if, its rows are in the table"),
+        Column("run_id", "VARCHAR(64)", "the run whose rows they are"),
+        Column("table_name", "VARCHAR(64)", "the table that was loaded"),
+        Column("replaced", "VARCHAR(1000)", "which of its rows the load replaced, as a condition; cut where long"),
+        Column("row_count", "BIGINT", "rows that the load brought"),
+        Column("loaded_at", "TIMESTAMP", "when the load was completed, in UTC, by the warehouse's clock"),
+    ),
+    grain=("load_id",),
+    replaces=(),
+)
+
+STAGING = "etl_staging_"
+"""What the names of staging tables begin with."""
+
+_ATTEMPTS = 3
+
+
+class ConnectionLostError(Exception):
+    """The database went away, or gave up in favour of another transaction: nobody knows yet what it still did."""
+
+
+class Session(Protocol):
+    """A connection. Each statement is a transaction of its own, but between `begin` and `commit`."""
+
+    def run(self, sql: str) -> list[tuple[Any, ...]]:
+        """The rows that `sql` returns, if any. Raises ConnectionLostError."""
+
+    def begin(self) -> None: ...
+
+    def commit(self) -> None: ...
+
+    def close(self) -> None:
+        """Ends it; what was not committed is as if it had not been."""
+
+
+@dataclass(frozen=True, eq=False)
+class Figure:
+    """Something that must be the same in the lake and in staging; both as text, or as numbers."""
+
+    name: str
+    in_spark: SparkColumn
+    in_sql: str
+
+
+@dataclass(frozen=True)
+class Load:
+    """One load of one table: the rows that take the place of `scope`, and the figures that staging must have."""
+
+    id: str
+    df: DataFrame
+    table: Table
+    scope: Scope
+    expected: Mapping[Figure, Any]
+
+    @property
+    def staging(self) -> str:
+        return f"{STAGING}{self.id}"
+
+    @property
+    def row_count(self) -> int:
+        return next(int(value) for figure, value in self.expected.items() if figure.name == "rows")
+
+
+class Warehouse(ABC):
+    """A store. `run_id` names the run in the ledger."""
+
+    name: str
+    place: str
+    ddl: Ddl
+    now: str
+    """The clock, in UTC, as an SQL expression."""
+    tables_at_once = 1
+    """Dimensions come before the facts that refer to them."""
+
+    def __init__(self, run_id: str) -> None:
+        self._run_id = run_id
+
+    # What the warehouses do in ways of their own.
+
+    @abstractmethod
+    def connect(self) -> Session:
+        """A new connection. Raises EtlError, without a secret, where there is none to be had."""
+
+    @abstractmethod
+    def found(self, session: Session, table: str) -> tuple[Sequence[Found], Sequence[str]] | None:
+        """The columns and the primary key of a table that is there, None where it is not."""
+
+    @abstractmethod
+    def stage(self, df: DataFrame, table: Table, staging: str) -> None:
+        """Appends `df` to the table `staging`. May fail, and may leave rows there then."""
+
+    @abstractmethod
+    def lock(self, session: Session, table: Table) -> None:
+        """Waits until no other load is replacing rows of `table`, and keeps others from it until the session ends."""
+
+    @abstractmethod
+    def staging_tables(self, session: Session) -> list[str]:
+        """The names of all staging tables."""
+
+    @abstractmethod
+    def drop_abandoned(self, session: Session, staging: str) -> None:
+        """Drops `staging`, unless its load still goes on: that one holds it by a transaction that has read from it."""
+
+    @abstractmethod
+    def text_bytes(self, column: str) -> str:
+        """An SQL expression for the number of bytes of a text, in UTF-8."""
+
+    @abstractmethod
+    def as_text(self, column: Column) -> str:
+        """An SQL expression for a DATE as yyyy-MM-dd, or a TIMESTAMP as yyyy-MM-dd HH:mm:ss.SSSSSS."""
+
+    def unsuitable(self, column: Column) -> SparkColumn | None:
+        """A condition that holds for values that this warehouse cannot hold."""
+        if column.type == "DOUBLE":
+            return F.isnan(column.name) | F.col(column.name).isin(float("inf"), float("-inf"))
+        return None
+
+    @abstractmethod
+    def verify_references(self, session: Session, table: Table) -> None:
+        """Raises EtlError where a foreign key, which users may have added, would not hold; asked before the commit."""
+
+    # What is alike.
+
+    def verify(self) -> None:
+        """Raises EtlError where no connection is to be had."""
+        self.connect().close()
+
+    def write(self, df: DataFrame, table: Table, scope: Scope) -> None:
+        """Replaces the rows of `scope` by `df`. Raises EtlError, naming table and column, for what does not fit."""
+        if not scope:
+            return
+        load = self._load(df.select(*table.column_names), table, scope)
+        try:
+            with self._session() as session:
+                self._prepare(session, table)
+                self._prepare(session, LEDGER)
+                for name in self.staging_tables(session):
+                    self.drop_abandoned(session, name)
+                with self._staged(session, load):
+                    self._swap(load)
+        except ConnectionLostError as lost:
+            raise EtlError(f"{self.place}: {table.name} was not loaded: {lost}: run again") from lost
+
+    @contextmanager
+    def _session(self) -> Iterator[Session]:
+        session = self.connect()
+        try:
+            yield session
+        finally:
+            session.close()
+
+    def _prepare(self, session: Session, table: Table) -> None:
+        """Makes a missing table. One that is there is left as it is: a difference is for its owner to mend."""
+        found = self.found(session, table.name)
+        if found is None:
+            for statement in self.ddl.create(table):
+                session.run(statement)
+            return
+        differences = self.ddl.differences(table, *found)
+        if differences:
+            said = "; ".join(f"{table.name} {one.what}: {one.mend}" for one in differences)
+            raise SchemaError(f"{self.place} is not as this version defines it, nothing was loaded: {said}")
+
+    def _figures(self, table: Table) -> tuple[Figure, ...]:
+        """The number of rows, and for each column of its values, and of what they add up to or lie between."""
+        figures = [Figure("rows", F.count(F.lit(1)), "COUNT(*)")]
+        for column in table.columns:
+            spark, sql = F.col(column.name), self.ddl.quoted(column.name)
+            figures.append(Figure(f"count of {column.name}", F.count(spark), f"COUNT({sql})"))
+            match column.type:
+                case "DATE" | "TIMESTAMP":
+                    pattern = "yyyy-MM-dd" + (" HH:mm:ss.SSSSSS" if column.type == "TIMESTAMP" else "")
+                    text = F.date_format(spark, pattern)
+                    figures.append(Figure(f"first {column.name}", F.min(text), f"MIN({self.as_text(column)})"))
+                    figures.append(Figure(f"last {column.name}", F.max(text), f"MAX({self.as_text(column)})"))
+                case "BOOLEAN":
+                    figures.append(
+                        Figure(f"true {column.name}", F.count(F.when(spark, 1)), f"COUNT(CASE WHEN {sql} THEN 1 END)")
+                    )
+                case "DOUBLE" | "BINARY":
+                    pass
+                case _ if column.length:
+                    size = F.sum(F.octet_length(spark))
+                    figures.append(Figure(f"bytes of {column.name}", size, f"SUM({self.text_bytes(sql)})"))
+                case _:
+                    exact = spark.cast("decimal(38,0)") if column.type in ("INT", "BIGINT") else spark
+                    figures.append(Figure(f"sum of {column.name}", F.sum(exact), f"SUM({sql})"))
+        return tuple(figures)
+
+    def _load(self, df: DataFrame, table: Table, scope: Scope) -> Load:
+        """What is to be loaded, counted. Raises SchemaError, with an example, for a row that cannot be loaded."""
+        refused = {"a row outside of what is to be replaced,": (~F.expr(condition(scope)), table.grain[0])}
+        for column in table.columns:
+            unsuitable = self.unsuitable(column)
+            if unsuitable is not None:
+                refused[f"{column.name} cannot hold"] = (unsuitable, column.name)
+            if column.length:
+                long = F.length(column.name) > column.length
+                # The first characters of an example are enough.
+                refused[f"{column.name} holds {column.length} characters, not"] = (long, f"left({column.name}, 60)")
+        figures = self._figures(table)
+        examples = [F.max(F.when(bad, F.expr(shown).cast("string"))) for bad, shown in refused.values()]
+        (row,) = df.agg(*(figure.in_spark for figure in figures), F.array(*examples)).collect()
+        for what, example in zip(refused, row[-1], strict=True):
+            if example is not None:
+                raise SchemaError(f"{self.place}: {table.name} was not loaded: {what} '{example}'")
+        return Load(uuid.uuid4().hex, df, table, scope, dict(zip(figures, row[:-1], strict=True)))
+
+    @contextmanager
+    def _staged(self, session: Session, load: Load) -> Iterator[None]:
+        """While this lasts, the staging table holds the rows of the load, each once; afterwards it is gone."""
+        staging = self.ddl.quoted(load.staging)
+        session.run(self.ddl.create_staging(load.table, load.staging))
+        try:
+            session.begin()
+            # As long as this transaction is open, nobody else can drop the table.
+            session.run(f"SELECT 1 FROM {staging} WHERE 1 = 0")
+            if load.row_count:
+                self.stage(load.df, load.table, load.staging)
+            with self._session() as other:
+                self._compare(other, load)
+            yield
+        finally:
+            session.close()
+            self._drop(staging)
+
+    def _drop(self, staging: str) -> None:
+        """What cannot be dropped now is dropped by the next load."""
+        with suppress(ConnectionLostError, EtlError), self._session() as session:
+            session.run(f"DROP TABLE IF EXISTS {staging}")
+
+    def _compare(self, session: Session, load: Load) -> None:
+        """Raises EtlError where staging holds anything but what was sent: a task that was tried twice, a lost batch."""
+        asked = ", ".join(figure.in_sql for figure in load.expected)
+        (found,) = session.run(f"SELECT {asked} FROM {self.ddl.quoted(load.staging)}")
+        for (figure, expected), value in zip(load.expected.items(), found, strict=True):
+            if _plain(value) != _plain(expected):
+                raise EtlError(
+                    f"{self.place}: {load.table.name} was not loaded, its staging table has other {figure.name} than "
+                    f"the lake, {value} and not {expected}: run again"
+                )
+
+    def _swap(self, load: Load) -> None:
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                with self._session() as session:
+                    self._replace(session, load)
+                return
+            except ConnectionLostError:
+                # The answer to COMMIT may be what was lost: the next attempt asks the ledger.
+                if attempt == _ATTEMPTS:
+                    raise
+                time.sleep(attempt)
+
+    def _replace(self, session: Session, load: Load) -> None:
+        target, ledger, columns = (
+            self.ddl.quoted(load.table.name),
+            self.ddl.quoted(LEDGER.name),
+            self.ddl.listed(load.table.column_names),
+        )
+        session.begin()
+        self.lock(session, load.table)
+        if session.run(f"SELECT 1 FROM {ledger} WHERE load_id = '{load.id}'"):
+            return
+        replaced = condition(load.scope)
+        session.run(f"DELETE FROM {target} WHERE {replaced}")
+        session.run(f"INSERT INTO {target} ({columns}) SELECT {columns} FROM {self.ddl.quoted(load.staging)}")
+        self.verify_references(session, load.table)
+        shown = replaced[:1000].replace("'", "''")
+        session.run(
+            f"INSERT INTO {ledger} ({self.ddl.listed(LEDGER.column_names)}) VALUES "
+            f"('{load.id}', '{self._run_id}', '{load.table.name}', '{shown}', {load.row_count}, {self.now})"
+        )
+        session.commit()
+
+
+def _plain(value: Any) -> Any:
+    """Numbers of all kinds by their value, nothing and zero alike: what adds up to nothing is null in SQL."""
+    if value is None:
+        return Decimal(0)
+    return value if isinstance(value, str) else Decimal(str(value))

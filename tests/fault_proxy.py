@@ -1,0 +1,87 @@
+"""A TCP proxy before a MariaDB, that ends a connection at a chosen statement: as a network does, or a restart."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Literal
+
+Moment = Literal["before", "after"]
+"""Before the server has got the statement, or after it has carried it out, when its answer is on the way."""
+
+
+class FaultProxy:
+    """Listens on `port` of the loopback. `seen` are the statements that went through, `cut` those that did not."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._target = (host, port)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        self._fault: tuple[bytes, Moment] | None = None
+        self.seen: list[str] = []
+        self.cut: list[str] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut_once(self, beginning: str, moment: Moment) -> None:
+        """Ends the connection on which the next statement that begins so is sent."""
+        self._fault = (beginning.encode(), moment)
+
+    def close(self) -> None:
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                try:
+                    server = socket.create_connection(self._target)
+                except OSError:
+                    client.close()
+                    continue
+                muted = threading.Event()
+                threading.Thread(target=self._to_server, args=(client, server, muted), daemon=True).start()
+                threading.Thread(target=self._to_client, args=(client, server, muted), daemon=True).start()
+
+    def _to_server(self, client: socket.socket, server: socket.socket, muted: threading.Event) -> None:
+        with suppress(OSError):
+            while data := client.recv(1 << 16):
+                # A packet is its length, a number, and, for a query, 3 and the statement.
+                statement = data[5:] if data[4:5] == b"\x03" else b""
+                if statement and self._fault and statement.startswith(self._fault[0]):
+                    moment, self._fault = self._fault[1], None
+                    self.cut.append(statement.decode("utf-8", "replace"))
+                    if moment == "before":
+                        break
+                    muted.set()
+                elif statement:
+                    self.seen.append(statement.decode("utf-8", "replace"))
+                server.sendall(data)
+        _end(client, server, muted)
+
+    def _to_client(self, client: socket.socket, server: socket.socket, muted: threading.Event) -> None:
+        with suppress(OSError):
+            while data := server.recv(1 << 16):
+                if muted.is_set():
+                    break
+                client.sendall(data)
+        muted.clear()
+        _end(client, server, muted)
+
+
+def _end(client: socket.socket, server: socket.socket, muted: threading.Event) -> None:
+    if not muted.is_set():
+        for one in (client, server):
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+
+@contextmanager
+def fault_proxy(host: str, port: str) -> Iterator[FaultProxy]:
+    proxy = FaultProxy(host, int(port))
+    try:
+        yield proxy
+    finally:
+        proxy.close()
