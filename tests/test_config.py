@@ -83,6 +83,12 @@ def test_rules_have_a_version_of_their_own(file: Path) -> None:
             "[[viewing.segments]]\nname = 'B'\nbelow_days = 2\n[[viewing.segments]]\nname = 'C'",
             "rising order",
         ),
+        ("[viewing]\nsource = 'x'\n[sinks]\noracle = {}", "there is no sink 'oracle', there are mysql"),
+        ("[viewing]\nsource = 'x'\n[sinks]\nmysql = 'jdbc:mysql://h/d'", "'mysql' must be a table, [sinks.mysql]"),
+        ("[viewing]\nsource = 'x'\n[sinks.mysql]\nurl = 'jdbc:postgresql://h/d'", "the url of mysql is jdbc:mysql"),
+        ("[viewing]\nsource = 'x'\n[sinks.mysql]\nurl = 'jdbc:mysql://u:canary@h/d'", "a database is named jdbc:"),
+        ("[viewing]\nsource = 'x'\n[sinks.mysql]\nurl = 'jdbc:mysql://h/d?password=canary'", "are not allowed"),
+        ("[viewing]\nsource = 'x'\n[sinks.mysql]\nurl = 'jdbc:mysql://h/d'\npassword = 'canary'", "unknown keys"),
         (
             "[viewing]\nsource = 'x'\n[spark]\n'spark.hadoop.fs.s3a.secret.key' = 'canary'",
             "belongs into the environment",

@@ -240,6 +240,23 @@ def test_wrong_configuration_is_one_line_and_recorded(
     assert json.loads(record.read_text())["exit_code"] == 2
 
 
+@pytest.mark.parametrize(
+    ("sinks", "complaint"),
+    [
+        ("", 'where mysql is, the configuration must say: [sinks.mysql] with url = "jdbc:..."'),
+        ('[sinks.mysql]\nurl = "jdbc:mysql://127.0.0.1/etl"', "set ETL_SPARK_MYSQL_USER and ETL_SPARK_MYSQL_PASSWORD"),
+    ],
+)
+def test_a_warehouse_must_be_configured_and_let_the_run_in(
+    view: Callable[..., int], tmp_path: Path, capfd: pytest.CaptureFixture[str], sinks: str, complaint: str
+) -> None:
+    file = tmp_path / "my.toml"
+    file.write_text(sinks)
+    assert view("2022-04-01", "2022-04-01", "--config", str(file), "--sink", "mysql") == 2
+    assert complaint in one_line(capfd.readouterr().err)
+    assert not (tmp_path / "output" / "lake").exists()
+
+
 def test_an_unknown_table_to_export_is_refused(
     view: Callable[..., int], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,12 +13,12 @@ from etl_spark.core.filesystem import FileSystem
 from etl_spark.core.request import Request
 from etl_spark.core.sinks import WAREHOUSES, MySqlSink
 from etl_spark.core.table import Scope, Table
-from etl_spark.stores.ddl import Ddl, MySqlDdl
+from etl_spark.stores.ddl import Ddl, MySqlDdl, RedshiftDdl
 from etl_spark.stores.files import FORMATS, Exports
 
 SINKS = (*FORMATS, *WAREHOUSES)
 
-DDL: Mapping[str, Ddl] = {"mysql": MySqlDdl()}
+DDL: Mapping[str, Ddl] = {"mysql": MySqlDdl(), "redshift": RedshiftDdl()}
 """How each warehouse defines a table."""
 
 

@@ -78,6 +78,7 @@ DIM_RENTAL_CUSTOMER = Table(
     ),
     grain=("customer_key",),
     replaces=(),
+    distributed_by="customer_key",
 )
 
 DIM_STORE = Table(
@@ -162,6 +163,7 @@ FACT_RENTAL = Table(
     ),
     grain=("rental_date", "rental_id"),
     replaces=("rental_date",),
+    distributed_by="customer_key",
 )
 
 FACT_PAYMENT = Table(
@@ -182,6 +184,7 @@ FACT_PAYMENT = Table(
     ),
     grain=("payment_date", "payment_id"),
     replaces=("payment_date",),
+    distributed_by="customer_key",
 )
 
 RENTAL_REVENUE = Table(

@@ -21,6 +21,7 @@ DIM_CUSTOMER = Table(
     ),
     grain=("customer_key",),
     replaces=(),
+    distributed_by="customer_key",
 )
 
 DIM_PRODUCT = Table(
@@ -57,4 +58,5 @@ FACT_SALES = Table(
     ),
     grain=("order_date", "order_item_id"),
     replaces=("order_date",),
+    distributed_by="customer_key",
 )

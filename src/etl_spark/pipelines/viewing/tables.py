@@ -75,6 +75,7 @@ VIEWING_PROFILE = Table(
     ),
     grain=("start_date", "end_date", "contract"),
     replaces=("start_date", "end_date"),
+    distributed_by="contract",
 )
 
 VIEWING_TREND = Table(
@@ -100,6 +101,7 @@ VIEWING_TREND = Table(
     ),
     grain=("start_date", "end_date", "contract"),
     replaces=("start_date", "end_date"),
+    distributed_by="contract",
 )
 
 _AVERAGE = "DECIMAL(18,2)"

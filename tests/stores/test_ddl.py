@@ -1,0 +1,85 @@
+"""DDL as text. That servers take it is shown where tables are loaded."""
+
+from __future__ import annotations
+
+import pytest
+
+from etl_spark.cli import main
+from etl_spark.core.table import Column, Table
+from etl_spark.pipelines import PIPELINES
+from etl_spark.stores.ddl import Found, MySqlDdl, RedshiftDdl
+
+TABLE = Table(
+    name="t",
+    doc="One row per day and code; it's a test's.",
+    columns=(
+        Column("day", "DATE", "the day"),
+        Column("code", "VARCHAR(20)", "the code"),
+        Column("amount", "DECIMAL(18,4)", "money", nullable=True),
+        Column("at", "TIMESTAMP", "when", nullable=True),
+    ),
+    grain=("code", "day"),
+    replaces=("day",),
+    distributed_by="code",
+)
+MYSQL = """\
+CREATE TABLE IF NOT EXISTS `t` (
+  `day` DATE NOT NULL COMMENT 'the day',
+  `code` VARCHAR(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL COMMENT 'the code',
+  `amount` DECIMAL(18,4) COMMENT 'money',
+  `at` DATETIME(6) COMMENT 'when',
+  PRIMARY KEY (`code`, `day`),
+  KEY `replaced` (`day`)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin COMMENT='One row per day and code; it''s a test''s.'"""
+REDSHIFT = """\
+CREATE TABLE IF NOT EXISTS "t" (
+  "day" DATE NOT NULL,
+  "code" VARCHAR(80) NOT NULL,
+  "amount" DECIMAL(18,4),
+  "at" TIMESTAMP,
+  PRIMARY KEY ("code", "day")
+) DISTKEY ("code") SORTKEY ("day")"""
+
+
+def test_statements() -> None:
+    assert MySqlDdl().create(TABLE) == (MYSQL,)
+    table, comment, *columns = RedshiftDdl().create(TABLE)
+    assert table == REDSHIFT
+    assert comment == "COMMENT ON TABLE \"t\" IS 'One row per day and code; it''s a test''s.'"
+    assert columns[-1] == 'COMMENT ON COLUMN "t"."at" IS \'when\''
+
+
+def test_a_key_longer_than_innodb_takes_is_none() -> None:
+    long = Table("t", "", (Column("file", "VARCHAR(769)", ""),), ("file",), ())
+    assert "KEY" not in MySqlDdl().create(long)[0]
+    fits = Table("t", "", (Column("file", "VARCHAR(768)", ""),), ("file",), ())
+    assert "PRIMARY KEY (`file`)" in MySqlDdl().create(fits)[0]
+
+
+def test_redshift_makes_a_text_longer_and_moves_every_other_difference_away() -> None:
+    ddl = RedshiftDdl()
+    sound = [
+        Found("day", "date", False),
+        Found("code", "varchar(80)", False),
+        Found("amount", "decimal(18,4)", True),
+        Found("at", "timestamp", True),
+    ]
+    assert ddl.differences(TABLE, sound, TABLE.grain) == ()
+    (shorter,) = ddl.differences(TABLE, [sound[0], Found("code", "varchar(20)", False), *sound[2:]], TABLE.grain)
+    assert shorter.mend == 'ALTER TABLE "t" ALTER COLUMN "code" TYPE VARCHAR(80)'
+    (other,) = ddl.differences(TABLE, [Found("day", "timestamp", False), *sound[1:]], TABLE.grain)
+    assert (other.what, other.mend) == (
+        "day is timestamp not null, not date not null",
+        'ALTER TABLE "t" RENAME TO "t_old"',
+    )
+
+
+@pytest.mark.parametrize("sink", ["mysql", "redshift"])
+def test_all_tables_are_printed(sink: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ddl", "--sink", sink]) == 0
+    printed = capsys.readouterr().out
+    names = {table.name for pipeline in PIPELINES.values() for table in pipeline.tables if table.exported} | {
+        "etl_load"
+    }
+    assert printed.count("CREATE TABLE") == len(names)
+    assert all(f"EXISTS `{name}` (" in printed or f'EXISTS "{name}" (' in printed for name in names)
