@@ -179,19 +179,21 @@ start_mariadb() {
     local settings=(
         --port="$(port_of mariadb)" --bind-address=127.0.0.1 --socket= --skip-name-resolve
         --character-set-server=utf8mb4 --sql-mode=TRADITIONAL --default-time-zone=+00:00 --local-infile=1
+        --event-scheduler=ON
         # innodb_flush_log_at_trx_commit stays 1: tests kill this server, and what is committed must stay.
     )
     "${as_owner[@]}" tee "$data/mariadb.sql" >/dev/null < <(mariadb_user) &&
         launch mariadb mariadbd --no-defaults --datadir="$data/mariadb" --init-file="$data/mariadb.sql" "${settings[@]}"
 }
 
-# Rights over the data of every database, as PostgreSQL gives with CREATEDB, and none over the server or its files.
+# Rights over the data of every database, as PostgreSQL gives with CREATEDB, and over users, to whom tests grant less;
+# none over the server or its files.
 # One statement a line: the server reads it so.
 mariadb_user() {
     cat <<END
 CREATE DATABASE IF NOT EXISTS etl;
 CREATE OR REPLACE USER etl@'127.0.0.1' IDENTIFIED BY '$(<"$services/mariadb.password")';
-GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, ALTER, INDEX, REFERENCES, LOCK TABLES, CREATE TEMPORARY TABLES, CREATE VIEW, SHOW VIEW, CREATE ROUTINE, ALTER ROUTINE, EXECUTE, TRIGGER, EVENT ON *.* TO etl@'127.0.0.1';
+GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, ALTER, INDEX, REFERENCES, LOCK TABLES, CREATE TEMPORARY TABLES, CREATE VIEW, SHOW VIEW, CREATE ROUTINE, ALTER ROUTINE, EXECUTE, TRIGGER, EVENT, CREATE USER ON *.* TO etl@'127.0.0.1' WITH GRANT OPTION;
 END
 }
 

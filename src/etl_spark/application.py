@@ -22,7 +22,7 @@ from etl_spark.pipelines import PIPELINES
 from etl_spark.quality import Tally
 from etl_spark.runner import Publication, Report, Run
 from etl_spark.stores.records import RunRecord
-from etl_spark.stores.sinks import sink_packages
+from etl_spark.stores.sinks import configured, sink_packages
 
 
 def run_recorded(
@@ -104,6 +104,20 @@ def run_recorded(
     else:
         print(summary(request, report, pipeline.source.measure, record.place))
     return int(values["exit_code"])
+
+
+def install_marts(*, config_file: Path | None, at: str) -> int:
+    """Installs the data marts of all pipelines in MySQL, and prints what was done. Returns the exit code."""
+    # What a cluster that loads no warehouse need not have.
+    from etl_spark.stores.mart import install
+    from etl_spark.stores.mysql import MySql
+
+    for pipeline in PIPELINES.values():
+        if pipeline.mart:
+            found = config.load(pipeline.name, pipeline.settings, pipelines=PIPELINES, file=config_file, reads=False)
+            store = MySql(configured("mysql", found.sinks), config.credentials("mysql"), "mart")
+            print("\n".join(install(store, pipeline.mart, at)))
+    return 0
 
 
 def summary(request: Request, report: Report, measure: Measure, record: str) -> str:

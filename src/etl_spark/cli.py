@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
+import re
 import secrets
 import signal
 import sys
@@ -141,6 +142,16 @@ def _parser() -> _Parser:
     ddl = commands.add_parser("ddl", help="the statements that make all tables in a warehouse")
     ddl.set_defaults(command=_print_ddl)
     ddl.add_argument("--sink", metavar="NAME", choices=tuple(DDL), required=True, help=", ".join(DDL))
+    mart = commands.add_parser("mart", help="the data mart that MySQL keeps of loaded tables")
+    marts = mart.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
+    install = marts.add_parser("install", help="make its tables, views, procedures and events, where they are missing")
+    install.set_defaults(command=_install_marts)
+    install.add_argument(
+        "--config", metavar="FILE", type=Path, help="TOML file for this place (default: conf/local.toml)"
+    )
+    install.add_argument(
+        "--at", metavar="HH:MM", type=_time_of_day, default="03:00", help="when it is refreshed, UTC (default: 03:00)"
+    )
     generate = commands.add_parser("generate", help="input like the real one, of any size, for tests and trials")
     subjects = generate.add_subparsers(title="of", metavar="JOB", required=True, parser_class=_Parser)
     for pipeline in PIPELINES.values():
@@ -206,6 +217,18 @@ def _run(options: argparse.Namespace) -> int:
     return run_recorded(options.pipeline, request, config_file=options.config, source=options.source, mapping=mapping)
 
 
+def _time_of_day(text: str) -> str:
+    if not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", text):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a time of day, HH:MM")
+    return text
+
+
+def _install_marts(options: argparse.Namespace) -> int:
+    from etl_spark.application import install_marts
+
+    return install_marts(config_file=options.config, at=options.at)
+
+
 def _publish(options: argparse.Namespace) -> int:
     from etl_spark.application import run_recorded
     from etl_spark.core.request import Request
@@ -230,6 +253,8 @@ def _print_ddl(options: argparse.Namespace) -> int:
     from etl_spark.stores.warehouse import LEDGER
 
     exported = [table for pipeline in PIPELINES.values() for table in pipeline.tables if table.exported]
+    if options.sink == "mysql":
+        exported += [table for pipeline in PIPELINES.values() if pipeline.mart for table in pipeline.mart.tables]
     for table in dict.fromkeys([*exported, LEDGER]):
         print(";\n".join(DDL[options.sink].create(table)) + ";\n")
     return 0

@@ -17,7 +17,7 @@ from etl_spark.config import Credentials
 from etl_spark.core.errors import EtlError, SchemaError
 from etl_spark.core.sinks import MySqlSink
 from etl_spark.core.table import Column, Scope, Table
-from etl_spark.stores.mysql import MySql
+from etl_spark.stores.mysql import LOADING_RIGHTS, MySql
 from tests.databases import Server
 from tests.fault_proxy import FaultProxy, Moment, fault_proxy
 
@@ -290,6 +290,24 @@ def test_a_load_waits_for_another_one_no_longer_than_it_was_told(shop: Shop) -> 
         with pytest.raises(EtlError, match="another run is loading product: wait for it to end"):
             store_on(shop.server, shop.name, lock_seconds=1).write(shop.frame(("b",)), PRODUCT, ALL)
     assert shop.codes() == ["a"]
+
+
+def test_the_documented_rights_suffice_and_each_is_needed(shop: Shop) -> None:
+    user = Credentials(f"least_{shop.name}", "pass-word")
+    who, rights = f"{user.user}@'127.0.0.1'", ", ".join(LOADING_RIGHTS)
+    shop.run(f"CREATE USER {who} IDENTIFIED BY '{user.password}'")
+    store = MySql(MySqlSink(shop.server.url(shop.name)), user, "run")
+    for lacking in LOADING_RIGHTS:
+        shop.run(f"GRANT {rights} ON {shop.name}.* TO {who}; REVOKE {lacking} ON {shop.name}.* FROM {who}")
+        with pytest.raises(EtlError, match=f"(?i){lacking} command denied|Access denied") as raised:
+            # Staging that cannot be dropped is for the next load to complain of.
+            for _ in range(2):
+                store.write(shop.frame(("a",)), PRODUCT, ALL)
+        assert user.password not in str(raised.value)
+    shop.run(f"GRANT {rights} ON {shop.name}.* TO {who}")
+    for codes in (("a",), ("b",)):
+        store.write(shop.frame(codes), PRODUCT, ALL)
+    assert (shop.codes(), shop.staging()) == (["b"], [])
 
 
 def test_who_is_not_let_in_is_told_so_in_one_line_without_the_password(shop: Shop) -> None:

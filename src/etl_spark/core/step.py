@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from etl_spark.core.audit import Measure
 from etl_spark.core.extract import Extract
+from etl_spark.core.mart import Mart
 from etl_spark.core.table import Table
 
 Part = Literal["files", "lines", "rows", "asked", "previous", "whole", "nothing"]
@@ -134,6 +135,7 @@ class Pipeline:
     steps: tuple[Step, ...]
     checks: tuple[Check, ...] = ()
     generator: Generator | None = None
+    mart: Mart | None = None
 
     @property
     def judged_column(self) -> str:

@@ -25,6 +25,9 @@ from etl_spark.stores.warehouse import STAGING, ConnectionLostError, Session, Wa
 STRICT = "STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
 """Without it MariaDB and MySQL store what fits of a value, and say nothing."""
 
+LOADING_RIGHTS = ("SELECT", "INSERT", "DELETE", "CREATE", "DROP")
+"""What the user must be granted on the database, to load tables."""
+
 _LOST = frozenset({1053, 1205, 1213, 1317, 1927, 2002, 2003, 2006, 2013, 2055, 4031})
 """The numbers of errors that end a connection, or a transaction in favour of another."""
 

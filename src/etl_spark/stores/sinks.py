@@ -11,7 +11,7 @@ from etl_spark.config import credentials
 from etl_spark.core.errors import UsageError
 from etl_spark.core.filesystem import FileSystem
 from etl_spark.core.request import Request
-from etl_spark.core.sinks import WAREHOUSES, MySqlSink
+from etl_spark.core.sinks import WAREHOUSES
 from etl_spark.core.table import Scope, Table
 from etl_spark.stores.ddl import Ddl, MySqlDdl, RedshiftDdl
 from etl_spark.stores.files import FORMATS, Exports
@@ -36,23 +36,27 @@ class Sink(Protocol):
         """Replaces the rows of `scope` by `df`."""
 
 
-def open_sinks(request: Request, configured: Mapping[str, Any], output: FileSystem) -> list[Sink]:
+def open_sinks(request: Request, sinks: Mapping[str, Any], output: FileSystem) -> list[Sink]:
     """The sinks asked for. Raises UsageError for one that is not configured, or has no credentials."""
-    return [_open(name, request, configured, output) for name in request.sinks]
+    return [_open(name, request, sinks, output) for name in request.sinks]
 
 
-def _open(name: str, request: Request, configured: Mapping[str, Any], output: FileSystem) -> Sink:
+def _open(name: str, request: Request, sinks: Mapping[str, Any], output: FileSystem) -> Sink:
     if name in FORMATS:
         return Exports(output, name, request.run_id)
-    match configured.get(name):
-        case MySqlSink() as sink:
-            # A cluster that loads no warehouse need not have what that takes.
-            from etl_spark.stores.mysql import MySql
+    # A cluster that loads no warehouse need not have what that takes.
+    from etl_spark.stores.mysql import MySql
 
-            return MySql(sink, credentials(name), request.run_id)
-    raise UsageError(f'where {name} is, the configuration must say: [sinks.{name}] with url = "jdbc:..."')
+    return MySql(configured(name, sinks), credentials(name), request.run_id)
 
 
-def sink_packages(sinks: tuple[str, ...], configured: Mapping[str, Any]) -> tuple[str, ...]:
-    """The Maven coordinates of the drivers that `sinks` need."""
-    return tuple(sink.package for name, sink in configured.items() if name in sinks)
+def configured(name: str, sinks: Mapping[str, Any]) -> Any:
+    """What the configuration says of the warehouse `name`. Raises UsageError where that is nothing."""
+    if name not in sinks:
+        raise UsageError(f'where {name} is, the configuration must say: [sinks.{name}] with url = "jdbc:..."')
+    return sinks[name]
+
+
+def sink_packages(names: tuple[str, ...], sinks: Mapping[str, Any]) -> tuple[str, ...]:
+    """The Maven coordinates of the drivers that the sinks of these `names` need."""
+    return tuple(sink.package for name, sink in sinks.items() if name in names)

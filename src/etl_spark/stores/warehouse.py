@@ -160,9 +160,9 @@ class Warehouse(ABC):
             return
         load = self._load(df.select(*table.column_names), table, scope)
         try:
-            with self._session() as session:
-                self._prepare(session, table)
-                self._prepare(session, LEDGER)
+            with self.session() as session:
+                self.prepare(session, table)
+                self.prepare(session, LEDGER)
                 for name in self.staging_tables(session):
                     self.drop_abandoned(session, name)
                 with self._staged(session, load):
@@ -171,14 +171,15 @@ class Warehouse(ABC):
             raise EtlError(f"{self.place}: {table.name} was not loaded: {lost}: run again") from lost
 
     @contextmanager
-    def _session(self) -> Iterator[Session]:
+    def session(self) -> Iterator[Session]:
+        """A connection that ends when this does."""
         session = self.connect()
         try:
             yield session
         finally:
             session.close()
 
-    def _prepare(self, session: Session, table: Table) -> None:
+    def prepare(self, session: Session, table: Table) -> None:
         """Makes a missing table. One that is there is left as it is: a difference is for its owner to mend."""
         found = self.found(session, table.name)
         if found is None:
@@ -246,7 +247,7 @@ class Warehouse(ABC):
             session.run(f"SELECT 1 FROM {staging} WHERE 1 = 0")
             if load.row_count:
                 self.stage(load.df, load.table, load.staging)
-            with self._session() as other:
+            with self.session() as other:
                 self._compare(other, load)
             yield
         finally:
@@ -255,7 +256,7 @@ class Warehouse(ABC):
 
     def _drop(self, staging: str) -> None:
         """What cannot be dropped now is dropped by the next load."""
-        with suppress(ConnectionLostError, EtlError), self._session() as session:
+        with suppress(ConnectionLostError, EtlError), self.session() as session:
             session.run(f"DROP TABLE IF EXISTS {staging}")
 
     def _compare(self, session: Session, load: Load) -> None:
@@ -272,7 +273,7 @@ class Warehouse(ABC):
     def _swap(self, load: Load) -> None:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                with self._session() as session:
+                with self.session() as session:
                     self._replace(session, load)
                 return
             except ConnectionLostError:

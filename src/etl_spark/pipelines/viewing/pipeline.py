@@ -6,6 +6,7 @@ from etl_spark.core.audit import LOAD_AUDIT
 from etl_spark.core.step import Check, DailyFiles, Generator, Pipeline, Size, Step, asked, files, lines, previous
 from etl_spark.pipelines.viewing.checks import balance
 from etl_spark.pipelines.viewing.logs import read_days
+from etl_spark.pipelines.viewing.mart import VIEWING_MART
 from etl_spark.pipelines.viewing.profile import build_profile
 from etl_spark.pipelines.viewing.settings import ViewingSettings
 from etl_spark.pipelines.viewing.summary import build_statistics, build_summary
@@ -78,4 +79,5 @@ VIEWING = Pipeline(
             Size("rows_per_day", 1_000, "rows in each day's file"),
         ),
     ),
+    mart=VIEWING_MART,
 )

@@ -1,0 +1,32 @@
+"""What a data mart is: tables, views and procedures that a warehouse keeps up to date on its own, without Spark."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from etl_spark.core.table import Table
+
+
+@dataclass(frozen=True)
+class Procedure:
+    """`body` is one statement, of MySQL's SQL; `parameters` are as the server has them, name and type."""
+
+    name: str
+    parameters: str
+    body: str
+    doc: str
+
+
+@dataclass(frozen=True)
+class Mart:
+    """`sources` are loaded tables that it is made of, `tables` its own; `views` are queries by name.
+
+    `refresh` is called every day by an event of the procedure's name.
+    """
+
+    sources: tuple[Table, ...]
+    tables: tuple[Table, ...]
+    views: Mapping[str, str]
+    procedure: Procedure
+    refresh: str
