@@ -39,6 +39,7 @@ install() {
     if ! find_postgresql; then missing+=(postgresql); fi
     if ! command -v mariadb-install-db >/dev/null; then missing+=(mariadb-server-core); fi
     if ! command -v mariadb >/dev/null; then missing+=(mariadb-client-core); fi
+    if ! command -v openssl >/dev/null; then missing+=(openssl); fi
     if ((${#missing[@]} == 0)); then return; fi
     if ((EUID != 0)) || ! command -v apt-get >/dev/null; then
         fail "not on this machine: ${missing[*]}: install these packages (their names in Debian and Ubuntu)"
@@ -176,12 +177,17 @@ make_mariadb() {
 }
 
 start_mariadb() {
+    local tls=$data/mariadb/tls
     local settings=(
         --port="$(port_of mariadb)" --bind-address=127.0.0.1 --socket= --skip-name-resolve
         --character-set-server=utf8mb4 --sql-mode=TRADITIONAL --default-time-zone=+00:00 --local-infile=1
-        --event-scheduler=ON
+        --event-scheduler=ON --ssl-cert="$tls.pem" --ssl-key="$tls.key"
         # innodb_flush_log_at_trx_commit stays 1: tests kill this server, and what is committed must stay.
     )
+    if [[ ! -e $tls.pem ]]; then
+        "${as_owner[@]}" openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650 \
+            -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 -keyout "$tls.key" -out "$tls.pem" || return
+    fi
     "${as_owner[@]}" tee "$data/mariadb.sql" >/dev/null < <(mariadb_user) &&
         launch mariadb mariadbd --no-defaults --datadir="$data/mariadb" --init-file="$data/mariadb.sql" "${settings[@]}"
 }
@@ -248,6 +254,7 @@ write_env() {
         printf 'export %s=%s\n' "${name}_HOST" 127.0.0.1 "${name}_PORT" "$(port_of "$server")" \
             "${name}_USER" etl "${name}_PASSWORD" "$(<"$services/$server.password")"
     done >"$services/env.new"
+    printf 'export %s=%q\n' ETL_SPARK_MARIADB_CERTIFICATE "$data/mariadb/tls.pem" >>"$services/env.new"
     mv "$services/env.new" "$services/env"
 }
 

@@ -57,5 +57,6 @@ if ((other == 5)); then other=0; fi
 echo "Spark 3.5: exit code $other; what Spark 4.0 says follows"
 code=0
 wait "$default" || code=$?
+trap 'rm -f "$log"' EXIT
 cat "$log"
 exit "$((code ? code : other))"

@@ -14,20 +14,24 @@ import pymysql
 
 @dataclass(frozen=True)
 class Server:
-    """A PostgreSQL or a MariaDB that scripts/services.sh has started; it has a database `etl`."""
+    """A PostgreSQL or a MariaDB that scripts/services.sh has started; it has a database `etl`.
+
+    `certificate` is the file with the server's own, for TLS; of MariaDB alone.
+    """
 
     kind: str
     host: str
     port: str
     user: str
     password: str
+    certificate: str
 
     @classmethod
     def of(cls, kind: str, variables: Mapping[str, str]) -> Self:
         """By the variables that sourcing .services/env exports."""
-        return cls(
-            kind, *(variables[f"ETL_SPARK_{kind.upper()}_{part}"] for part in ("HOST", "PORT", "USER", "PASSWORD"))
-        )
+        name = f"ETL_SPARK_{kind.upper()}"
+        host, port, user, password = (variables[f"{name}_{part}"] for part in ("HOST", "PORT", "USER", "PASSWORD"))
+        return cls(kind, host, port, user, password, variables.get(f"{name}_CERTIFICATE", ""))
 
     def url(self, database: str) -> str:
         return f"jdbc:{self.kind}://{self.host}:{self.port}/{database}"

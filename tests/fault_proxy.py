@@ -13,20 +13,19 @@ Moment = Literal["before", "after"]
 
 
 class FaultProxy:
-    """Listens on `port` of the loopback. `seen` are the statements that went through, `cut` those that did not."""
+    """Listens on `port` of `address`, one of the loopback's. `cut` are the statements that it has cut off."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, address: str) -> None:
         self._target = (host, port)
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server((address, 0))
         self.port = int(self._listener.getsockname()[1])
-        self._fault: tuple[bytes, Moment] | None = None
-        self.seen: list[str] = []
+        self._fault: tuple[bytes, Moment, bytes] | None = None
         self.cut: list[str] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def cut_once(self, beginning: str, moment: Moment) -> None:
-        """Ends the connection on which the next statement that begins so is sent."""
-        self._fault = (beginning.encode(), moment)
+    def cut_once(self, beginning: str, moment: Moment, since: str = "") -> None:
+        """Ends the next connection on which a statement begins so, once another that begins as `since` was seen."""
+        self._fault = (beginning.encode(), moment, since.encode())
 
     def close(self) -> None:
         self._listener.close()
@@ -45,20 +44,23 @@ class FaultProxy:
                 threading.Thread(target=self._to_client, args=(client, server, muted), daemon=True).start()
 
     def _to_server(self, client: socket.socket, server: socket.socket, muted: threading.Event) -> None:
+        seen: list[bytes] = []
         with suppress(OSError):
             while data := client.recv(1 << 16):
                 # A packet is its length, a number, and, for a query, 3 and the statement.
                 statement = data[5:] if data[4:5] == b"\x03" else b""
-                if statement and self._fault and statement.startswith(self._fault[0]):
+                seen.append(statement)
+                if statement and self._fault and statement.startswith(self._fault[0]) and self._is_due(seen):
                     moment, self._fault = self._fault[1], None
                     self.cut.append(statement.decode("utf-8", "replace"))
                     if moment == "before":
                         break
                     muted.set()
-                elif statement:
-                    self.seen.append(statement.decode("utf-8", "replace"))
                 server.sendall(data)
         _end(client, server, muted)
+
+    def _is_due(self, seen: list[bytes]) -> bool:
+        return self._fault is not None and any(one.startswith(self._fault[2]) for one in seen)
 
     def _to_client(self, client: socket.socket, server: socket.socket, muted: threading.Event) -> None:
         with suppress(OSError):
@@ -79,8 +81,8 @@ def _end(client: socket.socket, server: socket.socket, muted: threading.Event) -
 
 
 @contextmanager
-def fault_proxy(host: str, port: str) -> Iterator[FaultProxy]:
-    proxy = FaultProxy(host, int(port))
+def fault_proxy(host: str, port: str, address: str = "127.0.0.1") -> Iterator[FaultProxy]:
+    proxy = FaultProxy(host, int(port), address)
     try:
         yield proxy
     finally:

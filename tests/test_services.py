@@ -141,7 +141,7 @@ def neighbour() -> Iterator[Checkout]:
 
 def test_up_gives_two_servers_and_their_credentials(running: Checkout) -> None:
     names = {f"ETL_SPARK_{s}_{n}" for s in ("POSTGRESQL", "MARIADB") for n in ("HOST", "PORT", "USER", "PASSWORD")}
-    assert set(running.environment()) == names
+    assert set(running.environment()) == names | {"ETL_SPARK_MARIADB_CERTIFICATE"}
     assert stat.S_IMODE((running.folder / ".services/env").stat().st_mode) == 0o600
     for server in SERVERS:
         assert running.process(server).uids().real != 0

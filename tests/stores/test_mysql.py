@@ -228,7 +228,7 @@ def test_a_connection_that_is_lost_in_the_swap_changes_nothing(
     shop, proxy = proxied
     shop.write(("old",))
     loads = len(shop.rows("SELECT 1 FROM etl_load"))
-    proxy.cut_once(statement, moment)
+    proxy.cut_once(statement, moment, since="SELECT GET_LOCK")
     shop.write(("a",), ("b",))
     assert [one.startswith(statement) for one in proxy.cut[-1:]] == [True]
     assert shop.codes() == ["a", "b"]
@@ -308,6 +308,40 @@ def test_the_documented_rights_suffice_and_each_is_needed(shop: Shop) -> None:
     for codes in (("a",), ("b",)):
         store.write(shop.frame(codes), PRODUCT, ALL)
     assert (shop.codes(), shop.staging()) == (["b"], [])
+
+
+@pytest.mark.parametrize(
+    ("driver", "options"),
+    [("mariadb", "sslMode=verify-full&serverSslCert={}"), ("mariadb", "sslMode=trust"), ("mysql", "sslMode=trust")],
+)
+def test_a_load_over_tls(shop: Shop, driver: str, options: str) -> None:
+    user = Credentials(f"tls_{shop.name}", "pass-word")
+    shop.run(f"CREATE USER {user.user}@'127.0.0.1' IDENTIFIED BY '{user.password}' REQUIRE SSL")
+    shop.run(f"GRANT {', '.join(LOADING_RIGHTS)} ON {shop.name}.* TO {user.user}@'127.0.0.1'")
+    url = f"{shop.server.url(shop.name)}?{options.format(shop.server.certificate)}"
+    MySql(MySqlSink(url, driver=driver), user, "run").write(shop.frame(("a",)), PRODUCT, ALL)  # type: ignore[arg-type]
+    assert shop.codes() == ["a"]
+    with pytest.raises(EtlError, match="cannot connect to"):
+        MySql(MySqlSink(shop.server.url(shop.name)), user, "run").verify()
+    unknown = f"{shop.server.url(shop.name)}?sslMode=verify-full"
+    with pytest.raises(EtlError, match="certificate verify failed"):
+        MySql(MySqlSink(unknown), user, "run").verify()
+
+
+def test_tls_is_required_of_every_other_machine(shop: Shop) -> None:
+    """A server by an address that is not known to be this machine's."""
+    user = Credentials(shop.server.user, shop.server.password)
+    with fault_proxy(shop.server.host, shop.server.port, "127.0.0.2") as proxy:
+        url = f"jdbc:mysql://127.0.0.2:{proxy.port}/{shop.name}"
+        for options, complaint in (
+            ("", "certificate verify failed"),
+            (f"?serverSslCert={shop.server.certificate}", "IP address mismatch"),
+        ):
+            with pytest.raises(EtlError, match=complaint):
+                MySql(MySqlSink(url + options), user, "run").verify()
+        for options in (f"?serverSslCert={shop.server.certificate}&sslMode=verify-ca", "?sslMode=disable"):
+            MySql(MySqlSink(url + options), user, "run").write(shop.frame(("a",)), PRODUCT, ALL)
+    assert shop.codes() == ["a"]
 
 
 def test_who_is_not_let_in_is_told_so_in_one_line_without_the_password(shop: Shop) -> None:

@@ -33,6 +33,8 @@ class MySqlSink:
     def __post_init__(self) -> None:
         if parse_database(self.url).dialect.scheme != "mysql":
             raise UsageError("the url of mysql is jdbc:mysql://HOST:PORT/DATABASE, or jdbc:mariadb://...")
+        if self.driver == "mysql" and "serverSslCert" in dict(parse_database(self.url).options):
+            raise UsageError("serverSslCert is for MariaDB's driver: Connector/J trusts what the JVM does")
         if min(self.connections, self.batch_size, self.lock_seconds) < 1:
             raise UsageError("connections, batch_size and lock_seconds must be at least 1")
 

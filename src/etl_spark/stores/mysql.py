@@ -86,7 +86,7 @@ class MySql(Warehouse):
             isolation_level="AUTOCOMMIT",
             hide_parameters=True,
             connect_args={
-                "ssl": _ssl_context(self._database),
+                **_tls(self._database),
                 "init_command": f"SET sql_mode = '{STRICT}', time_zone = '+00:00'",
                 "connect_timeout": 10,
             },
@@ -240,15 +240,15 @@ def _ssl_mode(database: Database) -> str:
     return dict(database.options).get("sslMode", default)
 
 
-def _ssl_context(database: Database) -> ssl.SSLContext | None:
+def _tls(database: Database) -> dict[str, Any]:
     mode = _ssl_mode(database)
     if mode == "disable":
-        return None
+        return {"ssl_disabled": True}
     context = ssl.create_default_context(cafile=dict(database.options).get("serverSslCert"))
     context.check_hostname = mode == "verify-full"
     if mode == "trust":
         context.verify_mode = ssl.CERT_NONE
-    return context
+    return {"ssl": context}
 
 
 def _plain_error(error: DBAPIError) -> Exception:
