@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Literal
 
@@ -21,11 +21,16 @@ class FaultProxy:
         self.port = int(self._listener.getsockname()[1])
         self._fault: tuple[bytes, Moment, bytes] | None = None
         self.cut: list[str] = []
+        self._meanwhile: tuple[bytes, Callable[[], object]] | None = None
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut_once(self, beginning: str, moment: Moment, since: str = "") -> None:
         """Ends the next connection on which a statement begins so, once another that begins as `since` was seen."""
         self._fault = (beginning.encode(), moment, since.encode())
+
+    def meanwhile(self, beginning: str, action: Callable[[], object]) -> None:
+        """Has `action` done before the next statement that begins so goes on to the server."""
+        self._meanwhile = (beginning.encode(), action)
 
     def close(self) -> None:
         self._listener.close()
@@ -50,6 +55,9 @@ class FaultProxy:
                 # A packet is its length, a number, and, for a query, 3 and the statement.
                 statement = data[5:] if data[4:5] == b"\x03" else b""
                 seen.append(statement)
+                if self._meanwhile and statement.startswith(self._meanwhile[0]):
+                    action, self._meanwhile = self._meanwhile[1], None
+                    action()
                 if statement and self._fault and statement.startswith(self._fault[0]) and self._is_due(seen):
                     moment, self._fault = self._fault[1], None
                     self.cut.append(statement.decode("utf-8", "replace"))

@@ -237,7 +237,9 @@ def test_a_connection_that_is_lost_in_the_swap_changes_nothing(
     assert shop.staging() == []
 
 
-@pytest.mark.parametrize("statement", ["CREATE TABLE `etl_staging", "START TRANSACTION", "SELECT COUNT(*)"])
+@pytest.mark.parametrize(
+    "statement", ["CREATE TABLE IF NOT EXISTS `etl_staging", "START TRANSACTION", "SELECT COUNT(*)"]
+)
 def test_a_connection_that_is_lost_before_the_swap_changes_nothing(
     proxied: tuple[Shop, FaultProxy], statement: str
 ) -> None:
@@ -260,6 +262,21 @@ def test_staging_of_dead_loads_is_swept_and_that_of_live_ones_is_not(shop: Shop)
         assert shop.staging() == ["etl_staging_live"]
     shop.write(("a",))
     assert shop.staging() == []
+
+
+def test_a_staging_table_that_another_load_took_for_abandoned_is_made_anew(proxied: tuple[Shop, FaultProxy]) -> None:
+    shop, proxy = proxied
+    shop.write(("old",))
+    dropped: list[str] = []
+
+    def drop() -> None:
+        dropped.extend(shop.staging())
+        shop.run(f"DROP TABLE {dropped[0]}")
+
+    proxy.meanwhile("SELECT 1 FROM `etl_staging", drop)
+    shop.write(("a",))
+    assert len(dropped) == 1
+    assert (shop.codes(), shop.staging()) == (["a"], [])
 
 
 def test_two_loads_at_once_end_as_one_after_the_other(shop: Shop) -> None:

@@ -51,7 +51,7 @@ class Ddl:
     def create_staging(self, table: Table, name: str) -> str:
         """The statement that makes `name`, with the columns of `table` and nothing that would slow a load down."""
         columns = ", ".join(f"{self.quoted(column.name)} {self.type_of(column)}" for column in table.columns)
-        return f"CREATE TABLE {self.quoted(name)} ({columns})"
+        return f"CREATE TABLE IF NOT EXISTS {self.quoted(name)} ({columns})"
 
     def differences(self, table: Table, found: Sequence[Found], key: Sequence[str]) -> tuple[Difference, ...]:
         """How a table that is there, with the columns `found` and the primary key `key`, differs from `table`."""

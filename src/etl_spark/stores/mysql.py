@@ -157,8 +157,6 @@ class MySql(Warehouse):
             "driver": driver,
             "user": self._credentials.user,
             "password": self._credentials.password,
-            # A batch is a transaction of the server's own, and what is left of a failed one goes with the table.
-            "isolationLevel": "READ_COMMITTED",
         }
 
     def _failure(self, error: Exception, table: Table) -> EtlError:

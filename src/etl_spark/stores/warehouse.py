@@ -239,12 +239,8 @@ class Warehouse(ABC):
     @contextmanager
     def _staged(self, session: Session, load: Load) -> Iterator[None]:
         """While this lasts, the staging table holds the rows of the load, each once; afterwards it is gone."""
-        staging = self.ddl.quoted(load.staging)
-        session.run(self.ddl.create_staging(load.table, load.staging))
         try:
-            session.begin()
-            # As long as this transaction is open, nobody else can drop the table.
-            session.run(f"SELECT 1 FROM {staging} WHERE 1 = 0")
+            self._make_staging(session, load)
             if load.row_count:
                 self.stage(load.df, load.table, load.staging)
             with self.session() as other:
@@ -252,12 +248,22 @@ class Warehouse(ABC):
             yield
         finally:
             session.close()
-            self._drop(staging)
+            # What cannot be dropped now is dropped by the next load.
+            with suppress(ConnectionLostError, EtlError), self.session() as other:
+                other.run(f"DROP TABLE IF EXISTS {self.ddl.quoted(load.staging)}")
 
-    def _drop(self, staging: str) -> None:
-        """What cannot be dropped now is dropped by the next load."""
-        with suppress(ConnectionLostError, EtlError), self.session() as session:
-            session.run(f"DROP TABLE IF EXISTS {staging}")
+    def _make_staging(self, session: Session, load: Load) -> None:
+        """Makes the staging table, and holds it: while the transaction is open, no other load can drop it."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            session.run(self.ddl.create_staging(load.table, load.staging))
+            session.begin()
+            try:
+                session.run(f"SELECT 1 FROM {self.ddl.quoted(load.staging)} WHERE 1 = 0")
+                return
+            except EtlError:
+                # Another load came in between, found a table that nobody held, and dropped it.
+                if attempt == _ATTEMPTS:
+                    raise
 
     def _compare(self, session: Session, load: Load) -> None:
         """Raises EtlError where staging holds anything but what was sent: a task that was tried twice, a lost batch."""
