@@ -1,4 +1,4 @@
-"""A TCP proxy before a MariaDB, that ends a connection at a chosen statement: as a network does, or a restart."""
+"""A TCP proxy before a database, that ends a connection at a chosen statement: as a network does, or a restart."""
 
 from __future__ import annotations
 
@@ -11,12 +11,33 @@ from typing import Literal
 Moment = Literal["before", "after"]
 """Before the server has got the statement, or after it has carried it out, when its answer is on the way."""
 
+Statements = Callable[[bytes], list[bytes]]
+"""The statements in what a client has sent at once."""
+
+
+def mariadb_statements(data: bytes) -> list[bytes]:
+    """A packet is its length, a number, and, for a query, 3 and the statement."""
+    return [data[5:]] if data[4:5] == b"\x03" else []
+
+
+def redshift_statements(data: bytes) -> list[bytes]:
+    """Messages, each its kind, its length, and, of the kind that parses, a name and the statement."""
+    found, rest = [], data
+    while rest[:1].isalpha():
+        end = 1 + int.from_bytes(rest[1:5], "big")
+        if rest[:1] == b"P":
+            _, statement, *_ = rest[5:end].split(b"\0")
+            found.append(statement)
+        rest = rest[end:]
+    return found
+
 
 class FaultProxy:
     """Listens on `port` of `address`, one of the loopback's. `cut` are the statements that it has cut off."""
 
-    def __init__(self, host: str, port: int, address: str) -> None:
+    def __init__(self, host: str, port: int, address: str, statements: Statements) -> None:
         self._target = (host, port)
+        self._statements = statements
         self._listener = socket.create_server((address, 0))
         self.port = int(self._listener.getsockname()[1])
         self._fault: tuple[bytes, Moment, bytes] | None = None
@@ -52,20 +73,25 @@ class FaultProxy:
         seen: list[bytes] = []
         with suppress(OSError):
             while data := client.recv(1 << 16):
-                # A packet is its length, a number, and, for a query, 3 and the statement.
-                statement = data[5:] if data[4:5] == b"\x03" else b""
-                seen.append(statement)
-                if self._meanwhile and statement.startswith(self._meanwhile[0]):
-                    action, self._meanwhile = self._meanwhile[1], None
-                    action()
-                if statement and self._fault and statement.startswith(self._fault[0]) and self._is_due(seen):
-                    moment, self._fault = self._fault[1], None
-                    self.cut.append(statement.decode("utf-8", "replace"))
-                    if moment == "before":
-                        break
+                cuts = [self._cuts(statement, seen) for statement in self._statements(data)]
+                if "before" in cuts:
+                    break
+                if "after" in cuts:
                     muted.set()
                 server.sendall(data)
         _end(client, server, muted)
+
+    def _cuts(self, statement: bytes, seen: list[bytes]) -> Moment | None:
+        """Notes `statement`; when to cut the connection for it, if at all."""
+        seen.append(statement)
+        if self._meanwhile and statement.startswith(self._meanwhile[0]):
+            action, self._meanwhile = self._meanwhile[1], None
+            action()
+        if not (self._fault and statement.startswith(self._fault[0]) and self._is_due(seen)):
+            return None
+        moment, self._fault = self._fault[1], None
+        self.cut.append(statement.decode("utf-8", "replace"))
+        return moment
 
     def _is_due(self, seen: list[bytes]) -> bool:
         return self._fault is not None and any(one.startswith(self._fault[2]) for one in seen)
@@ -89,8 +115,10 @@ def _end(client: socket.socket, server: socket.socket, muted: threading.Event) -
 
 
 @contextmanager
-def fault_proxy(host: str, port: str, address: str = "127.0.0.1") -> Iterator[FaultProxy]:
-    proxy = FaultProxy(host, int(port), address)
+def fault_proxy(
+    host: str, port: str, address: str = "127.0.0.1", statements: Statements = mariadb_statements
+) -> Iterator[FaultProxy]:
+    proxy = FaultProxy(host, int(port), address, statements)
     try:
         yield proxy
     finally:

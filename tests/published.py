@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
@@ -9,33 +10,55 @@ import pytest
 
 from etl_spark.cli import main
 from etl_spark.core.step import Pipeline
+from etl_spark.core.table import Table
 from tests.databases import Server
 
+SINKS = ("mysql", "redshift")
 
-def assert_mariadb_holds_the_same(
-    pipeline: Pipeline, days: tuple[str, str], output: Path, server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of each exported table, row by row; loaded twice, and still the same."""
-    database = f"published_{pipeline.name}"
-    server.create(database)
-    place = output / "mysql.toml"
-    place.write_text(f'[sinks.mysql]\nurl = "{server.url(database)}"\n')
-    for name, value in server.login("mysql").items():
-        monkeypatch.setenv(name, value)
-    options = ["--start-date", days[0], "--end-date", days[1], "--output", str(output), "--config", str(place)]
-    for _ in range(2):
-        assert main(["publish", pipeline.name, *options, "--sink", "mysql"]) == 0
-    for table in (table for table in pipeline.tables if table.exported):
-        with duckdb.connect() as connection:
-            connection.execute("SET timezone = 'UTC'")
-            text = {"TIMESTAMP": "strftime({}, '%Y-%m-%d %H:%M:%S.%f')", "BOOLEAN": "{}::INT"}
-            columns = ", ".join(
-                f"""{text.get(one.type, "{}").format(f'"{one.name}"')}::VARCHAR""" for one in table.columns
-            )
-            files = f"'{output}/parquet/{table.name}/**/data.parquet'"
-            exported = connection.execute(f"SELECT {columns} FROM read_parquet({files}, hive_partitioning = true)")
-            expected = exported.fetchall()
-        names = ", ".join(f"CAST(`{one.name}` AS CHAR)" for one in table.columns)
-        found = server.rows(f"SELECT {names} FROM {table.name}", database)
-        assert sorted(found, key=str) == sorted(expected, key=str), table.name
-        assert found
+_AS_TEXT = {
+    "mysql": ("CAST(`{}` AS CHAR)", {}),
+    "redshift": (
+        'CAST("{}" AS VARCHAR)',
+        {"TIMESTAMP": "TO_CHAR(\"{}\", 'YYYY-MM-DD HH24:MI:SS.US')", "BOOLEAN": 'CAST(CAST("{}" AS INT) AS VARCHAR)'},
+    ),
+}
+"""A column as text, in the SQL of each, and where a type has it another way."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """What a run has left, in a warehouse on `server`; `more` is what [sinks] says of it beside its url."""
+
+    sink: str
+    server: Server
+    more: str = ""
+
+    def assert_holds_the_same(
+        self, pipeline: Pipeline, days: tuple[str, str], output: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Of each exported table, row by row; loaded twice, and still the same."""
+        database = f"published_{pipeline.name}"
+        self.server.create(database)
+        place = output / f"{self.sink}.toml"
+        place.write_text(f'[sinks.{self.sink}]\nurl = "{self.server.url(database)}"\n{self.more}')
+        for name, value in self.server.login(self.sink).items():
+            monkeypatch.setenv(name, value)
+        options = ["--start-date", days[0], "--end-date", days[1], "--output", str(output), "--config", str(place)]
+        for _ in range(2):
+            assert main(["publish", pipeline.name, *options, "--sink", self.sink]) == 0
+        default, others = _AS_TEXT[self.sink]
+        for table in (table for table in pipeline.tables if table.exported):
+            names = ", ".join(others.get(one.type, default).format(one.name) for one in table.columns)
+            found = self.server.rows(f"SELECT {names} FROM {table.name}", database)
+            assert sorted(found, key=str) == sorted(exported(output, table), key=str), table.name
+            assert found
+
+
+def exported(output: Path, table: Table) -> list[tuple[str | None, ...]]:
+    """The exported rows, as text."""
+    text = {"TIMESTAMP": "strftime({}, '%Y-%m-%d %H:%M:%S.%f')", "BOOLEAN": "{}::INT"}
+    columns = ", ".join(f"""{text.get(one.type, "{}").format(f'"{one.name}"')}::VARCHAR""" for one in table.columns)
+    files = f"'{output}/parquet/{table.name}/**/data.parquet'"
+    with duckdb.connect() as connection:
+        connection.execute("SET timezone = 'UTC'")
+        return connection.execute(f"SELECT {columns} FROM read_parquet({files}, hive_partitioning = true)").fetchall()

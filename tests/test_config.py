@@ -85,10 +85,24 @@ def test_rules_have_a_version_of_their_own(file: Path) -> None:
         ),
         ("[viewing]\nsource = 'x'\n[sinks]\noracle = {}", "there is no sink 'oracle', there are mysql"),
         ("[viewing]\nsource = 'x'\n[sinks]\nmysql = 'jdbc:mysql://h/d'", "'mysql' must be a table, [sinks.mysql]"),
-        ("[viewing]\nsource = 'x'\n[sinks.mysql]\nurl = 'jdbc:postgresql://h/d'", "the url of mysql is jdbc:mysql"),
+        ("[viewing]\nsource = 'x'\n[sinks.mysql]\nurl = 'jdbc:postgresql://h/d'", "KIND being mysql or mariadb"),
         ("[viewing]\nsource = 'x'\n[sinks.mysql]\nurl = 'jdbc:mysql://u:canary@h/d'", "a database is named jdbc:"),
         ("[viewing]\nsource = 'x'\n[sinks.mysql]\nurl = 'jdbc:mysql://h/d?password=canary'", "are not allowed"),
         ("[viewing]\nsource = 'x'\n[sinks.mysql]\nurl = 'jdbc:mysql://h/d'\npassword = 'canary'", "unknown keys"),
+        *(
+            (f"[viewing]\nsource = 'x'\n[sinks.redshift]\nurl = 'jdbc:redshift://h/d'\n{rest}", complaint)
+            for rest, complaint in (
+                ("", "COPY reads from S3: temporary ="),
+                ("temporary = 's3a://b/x y'", "COPY reads from S3: temporary ="),
+                ("temporary = 's3a://bucket/x'", "COPY reads as a role: iam_role ="),
+                ("temporary = 's3://bucket'\niam_role = \"x' NULL AS '\"", "COPY reads as a role: iam_role ="),
+                ("temporary = 's3://bucket'\niam_role = 'default'\nregion = \"'\"", "is no region"),
+                ("temporary = 's3://bucket'\niam_role = 'default'\nregion = 'x'", "leave region out, or format"),
+                ("way = 'jdbc'\nbatch_size = 0", "batch_size must be at least 1"),
+                ("way = 'unload'", "way"),
+            )
+        ),
+        ("[viewing]\nsource = 'x'\n[sinks.redshift]\nurl = 'jdbc:postgresql://h/d'", "KIND being redshift"),
         (
             "[viewing]\nsource = 'x'\n[spark]\n'spark.hadoop.fs.s3a.secret.key' = 'canary'",
             "belongs into the environment",

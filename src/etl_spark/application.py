@@ -22,7 +22,7 @@ from etl_spark.pipelines import PIPELINES
 from etl_spark.quality import Tally
 from etl_spark.runner import Publication, Report, Run
 from etl_spark.stores.records import RunRecord
-from etl_spark.stores.sinks import configured, sink_packages
+from etl_spark.stores.sinks import configured
 
 
 def run_recorded(
@@ -76,7 +76,7 @@ def run_recorded(
                 settings.spark,
                 run_id=request.run_id,
                 log=record.log,
-                packages=_drivers(settings, request, work),
+                packages=_packages(settings, request, settings.settings.source),
             )
             record.save(values, spark)
             one = work(pipeline, request, settings, spark, say=log.LOGGER.info)
@@ -142,10 +142,12 @@ def _counted(total: Tally, measure: Measure) -> list[str]:
     ]
 
 
-def _drivers(settings: config.Config, request: Request, work: type[Run] | type[Publication]) -> list[str]:
-    """The Maven coordinates of the drivers of the databases that are read and written, each once."""
-    read = driver_packages(settings.settings.source) if work is Run else ()
-    return sorted({*read, *sink_packages(request.sinks, settings.sinks)})
+def _packages(settings: config.Config, request: Request, source: str) -> list[str]:
+    """The Maven coordinates of the drivers of the databases that are read and written, and of S3's, each once."""
+    sinks = [sink for name, sink in settings.sinks.items() if name in request.sinks]
+    places = (source, request.output, *(place for sink in sinks for place in sink.places))
+    s3 = session.s3_packages() if any(place.startswith("s3a:") for place in places) else []
+    return sorted({*driver_packages(source), *(sink.package for sink in sinks), *s3})
 
 
 def _total(total: Tally, measure: Measure) -> dict[str, Any]:

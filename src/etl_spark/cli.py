@@ -98,14 +98,7 @@ def _parser() -> _Parser:
             help="where the input is (default: as configured, the sample)",
         )
         _add_places(job)
-        job.add_argument(
-            "--sink",
-            metavar="NAME",
-            action="append",
-            choices=SINKS,
-            help=f"where the tables go beside the lake; repeatable: {', '.join(SINKS)} "
-            f"(default: {' and '.join(FORMATS)})",
-        )
+        _add_sinks(job, SINKS, default=FORMATS)
         job.add_argument(
             "--allow-missing-days", action="store_true", help="go on with the days that the source has, if any"
         )
@@ -131,14 +124,7 @@ def _parser() -> _Parser:
         subject.set_defaults(command=_publish, pipeline=pipeline)
         _add_range(subject)
         _add_places(subject)
-        subject.add_argument(
-            "--sink",
-            metavar="NAME",
-            action="append",
-            choices=SINKS,
-            required=True,
-            help=f"where the tables go; repeatable: {', '.join(SINKS)}",
-        )
+        _add_sinks(subject, SINKS)
     ddl = commands.add_parser("ddl", help="the statements that make all tables in a warehouse")
     ddl.set_defaults(command=_print_ddl)
     ddl.add_argument("--sink", metavar="NAME", choices=tuple(DDL), required=True, help=", ".join(DDL))
@@ -146,9 +132,7 @@ def _parser() -> _Parser:
     marts = mart.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
     install = marts.add_parser("install", help="make its tables, views, procedures and events, where they are missing")
     install.set_defaults(command=_install_marts)
-    install.add_argument(
-        "--config", metavar="FILE", type=Path, help="TOML file for this place (default: conf/local.toml)"
-    )
+    _add_config(install)
     install.add_argument(
         "--at", metavar="HH:MM", type=_time_of_day, default="03:00", help="when it is refreshed, UTC (default: 03:00)"
     )
@@ -188,8 +172,24 @@ def _add_places(parser: _Parser) -> None:
         default="output",
         help="where the results go (default: ./output)",
     )
+    _add_config(parser)
+
+
+def _add_config(parser: _Parser) -> None:
     parser.add_argument(
         "--config", metavar="FILE", type=Path, help="TOML file for this place (default: conf/local.toml)"
+    )
+
+
+def _add_sinks(parser: _Parser, names: Sequence[str], default: Sequence[str] = ()) -> None:
+    said = f" (default: {' and '.join(default)})" if default else ""
+    parser.add_argument(
+        "--sink",
+        metavar="NAME",
+        action="append",
+        choices=names,
+        required=not default,
+        help=f"where the tables go beside the lake; repeatable: {', '.join(names)}{said}",
     )
 
 

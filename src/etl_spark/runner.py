@@ -76,7 +76,7 @@ class Publication:
         self.report = Report()
         self.output = FileSystem(spark, request.output, EtlError)
         self.lake = Lake(spark, self.output)
-        self.sinks = open_sinks(request, config.sinks, self.output)
+        self.sinks = open_sinks(request, config.sinks, spark, self.output)
         self.also = config.settings.export_also
 
     def go(self) -> None:

@@ -84,6 +84,12 @@ def delta_package() -> str:
         ) from None
 
 
+def s3_packages() -> list[str]:
+    """The Maven coordinates of Hadoop's client of S3, for the Hadoop of an installed pyspark; a cluster has its own."""
+    jars = Path(pyspark.__file__).with_name("jars").glob("hadoop-client-api-*.jar")
+    return [f"org.apache.hadoop:hadoop-aws:{jar.stem.removeprefix('hadoop-client-api-')}" for jar in jars]
+
+
 def _launch(conf: SparkConf, run_id: str, log: Path, packages: Sequence[str]) -> None:
     """Starts the JVM, with Delta's jar, and makes it this process's SparkContext."""
     # Python workers would otherwise be whatever python3 is first on PATH.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from etl_spark.cli import main
@@ -65,12 +67,19 @@ def test_redshift_makes_a_text_longer_and_moves_every_other_difference_away() ->
         Found("at", "timestamp", True),
     ]
     assert ddl.differences(TABLE, sound, TABLE.grain) == ()
-    (shorter,) = ddl.differences(TABLE, [sound[0], Found("code", "varchar(20)", False), *sound[2:]], TABLE.grain)
+    away = 'ALTER TABLE "t" RENAME TO "t_old"'
+    (in_key,) = ddl.differences(TABLE, [sound[0], Found("code", "varchar(20)", False), *sound[2:]], TABLE.grain)
+    assert in_key.mend == away
+    by_day = replace(TABLE, grain=("day",))
+    (shorter,) = ddl.differences(by_day, [sound[0], Found("code", "varchar(20)", False), *sound[2:]], by_day.grain)
     assert shorter.mend == 'ALTER TABLE "t" ALTER COLUMN "code" TYPE VARCHAR(80)'
+    added, must_have_a_value = (ddl.differences(TABLE, sound[:at] + sound[at + 1 :], TABLE.grain) for at in (2, 1))
+    assert added[0].mend == 'ALTER TABLE "t" ADD COLUMN "amount" DECIMAL(18,4)'
+    assert must_have_a_value[0].mend == away
     (other,) = ddl.differences(TABLE, [Found("day", "timestamp", False), *sound[1:]], TABLE.grain)
     assert (other.what, other.mend) == (
         "day is timestamp not null, not date not null",
-        'ALTER TABLE "t" RENAME TO "t_old"',
+        away,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode
 
@@ -58,7 +58,22 @@ DIALECTS: Mapping[str, Dialect] = {
     ),
     "mariadb": _MARIADB,
     "mysql": _MARIADB,
+    "redshift": Dialect(
+        driver="com.amazon.redshift.Driver",
+        package="com.amazon.redshift:redshift-jdbc42:2.1.0.33",
+        scheme="redshift",
+        port=5439,
+        quote='"',
+        # TEXT is VARCHAR(256) there.
+        text="VARCHAR(65535)",
+        session="SET timezone TO 'UTC'",
+        schema="current_schema()",
+        always={},
+        allowed=frozenset({"connectTimeout", "socketTimeout", "sslmode", "sslrootcert"}),
+    ),
 }
+SOURCES = ("postgresql", "mariadb", "mysql")
+"""The kinds of databases that a job reads."""
 
 
 @dataclass(frozen=True)
@@ -97,13 +112,15 @@ def is_database(source: str) -> bool:
     return source.startswith("jdbc:")
 
 
-def parse_database(uri: str) -> Database:
-    """The parts of `uri`. Raises UsageError, without showing it, for another form or an option that is not allowed."""
+def parse_database(uri: str, kinds: Collection[str] = SOURCES) -> Database:
+    """The parts of `uri`, one of `kinds`.
+
+    Raises UsageError, without showing it, for another form, or an option that is not allowed.
+    """
     parts = re.fullmatch(r"jdbc:([a-z]+)://([\w.-]+|\[[0-9a-fA-F:]+\])(?::([0-9]+))?/([\w$-]+)(?:\?(.*))?", uri)
-    dialect = DIALECTS.get(parts.group(1)) if parts else None
-    if parts is None or dialect is None:
-        kinds = ", ".join(DIALECTS)
-        raise UsageError(f"a database is named jdbc:KIND://HOST:PORT/DATABASE, KIND being one of {kinds}")
+    if parts is None or parts.group(1) not in kinds:
+        raise UsageError(f"a database is named jdbc:KIND://HOST:PORT/DATABASE, KIND being {' or '.join(kinds)}")
+    dialect = DIALECTS[parts.group(1)]
     options = parse_qsl(parts.group(5) or "", keep_blank_values=True)
     refused = sorted({name for name, _ in options} - dialect.allowed)
     if refused:

@@ -107,7 +107,8 @@ class FileSystem:
 
     def remove(self, path: str) -> None:
         """Removes a file, or a folder with all it holds; nothing there is no error."""
-        self._fs.delete(self._hadoop.Path(path), True)
+        with self._plain_errors(path):
+            self._fs.delete(self._hadoop.Path(path), True)
 
     def publish(self, source: str, target: str) -> None:
         """Puts the file `source` in the place of `target` in one step: a reader finds the old file or the new one.
@@ -141,10 +142,11 @@ class FileSystem:
     def write_text(self, path: str, text: str) -> None:
         """Writes a small file, whole or not at all."""
         draft = f"{path}.{os.getpid()}.{time.monotonic_ns()}.draft"
-        stream = self._fs.create(self._hadoop.Path(draft), True)
-        stream.write(bytearray(text, "utf-8"))
-        stream.close()
-        self.publish(draft, path)
+        with self._plain_errors(path):
+            stream = self._fs.create(self._hadoop.Path(draft), True)
+            stream.write(bytearray(text, "utf-8"))
+            stream.close()
+            self.publish(draft, path)
 
     @contextmanager
     def _plain_errors(self, path: str) -> Iterator[None]:

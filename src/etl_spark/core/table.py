@@ -148,6 +148,11 @@ class Table:
         return F.raise_error(F.lit(f"{self.name}.{column.name} {why}")).cast(column.data_type)
 
 
+def date_pattern(column: Column) -> str:
+    """How the value of a DATE or a TIMESTAMP column is written as text, as Spark's patterns have it."""
+    return "yyyy-MM-dd" + (" HH:mm:ss.SSSSSS" if column.type == "TIMESTAMP" else "")
+
+
 def condition(scope: Scope) -> str:
     """An SQL condition that holds for the rows of `scope`.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,12 +27,10 @@ class Difference:
     mend: str
 
 
-class Ddl:
+class Ddl(ABC):
     """What the warehouses have in common. Each says how it writes names, types, and what stands around the columns."""
 
     quote: str
-    most_text: int
-    """The most that a VARCHAR may be declared with."""
     types: dict[str, str]
 
     def quoted(self, name: str) -> str:
@@ -44,9 +43,9 @@ class Ddl:
         """The warehouse's type for `column`."""
         return self.types.get(column.type, column.type)
 
+    @abstractmethod
     def create(self, table: Table) -> tuple[str, ...]:
         """The statements that make `table`, empty, where there is none of its name."""
-        raise NotImplementedError
 
     def create_staging(self, table: Table, name: str) -> str:
         """The statement that makes `name`, with the columns of `table` and nothing that would slow a load down."""
@@ -97,11 +96,13 @@ class Ddl:
     def _add(self, table: Table, column: Column) -> str:
         return self._alter(table, f"ADD COLUMN {self._definition(column)}")
 
+    @abstractmethod
     def _change(self, table: Table, found: Found, wanted: Column) -> str:
-        raise NotImplementedError
+        """The statement that makes a column of what was `found` what is `wanted`."""
 
+    @abstractmethod
     def _rekey(self, table: Table, found: Sequence[str]) -> str:
-        raise NotImplementedError
+        """The statement that gives `table`, with the primary key `found`, its own."""
 
 
 class MySqlDdl(Ddl):
@@ -111,7 +112,6 @@ class MySqlDdl(Ddl):
     """
 
     quote = "`"
-    most_text = 16383
     collation = "utf8mb4_bin"
     types = {  # noqa: RUF012
         "BINARY": "LONGBLOB",
@@ -175,6 +175,7 @@ class RedshiftDdl(Ddl):
 
     quote = '"'
     most_text = 65535
+    """The most bytes that a VARCHAR may be declared with."""
     types = {  # noqa: RUF012
         "BINARY": "VARBYTE(1024000)",
         "DOUBLE": "DOUBLE PRECISION",
@@ -182,22 +183,29 @@ class RedshiftDdl(Ddl):
     }
 
     def type_of(self, column: Column) -> str:
-        if column.length:
-            return f"VARCHAR({min(4 * column.length, self.most_text)})"
-        return super().type_of(column)
+        return f"VARCHAR({self.bytes_of(column)})" if column.length else super().type_of(column)
+
+    def bytes_of(self, column: Column) -> int:
+        """How many bytes a text column holds."""
+        return min(4 * (column.length or 0), self.most_text)
+
+    def create_staging(self, table: Table, name: str) -> str:
+        return f"{super().create_staging(table, name)} {self._placed(table)}"
 
     def create(self, table: Table) -> tuple[str, ...]:
         lines = [self._definition(column) for column in table.columns]
         lines.append(f"PRIMARY KEY ({self.listed(table.grain)})")
-        placed = f"DISTKEY ({self.quoted(table.distributed_by)})" if table.distributed_by else "DISTSTYLE AUTO"
         name = self.quoted(table.name)
         return (
             f"CREATE TABLE IF NOT EXISTS {name} (\n  "
             + ",\n  ".join(lines)
-            + f"\n) {placed} SORTKEY ({self.listed(table.replaces or table.grain)})",
+            + f"\n) {self._placed(table)} SORTKEY ({self.listed(table.replaces or table.grain)})",
             f"COMMENT ON TABLE {name} IS {_text(table.doc)}",
             *(f"COMMENT ON COLUMN {name}.{self.quoted(one.name)} IS {_text(one.doc)}" for one in table.columns),
         )
+
+    def _placed(self, table: Table) -> str:
+        return f"DISTKEY ({self.quoted(table.distributed_by)})" if table.distributed_by else "DISTSTYLE AUTO"
 
     def found_type(self, data_type: str, length: int | None, precision: int | None, scale: int | None) -> str:
         """The type that information_schema has in these parts, in the words of `type_of`."""
@@ -208,11 +216,15 @@ class RedshiftDdl(Ddl):
                 return f"decimal({precision},{scale})"
         return data_type.removesuffix(" without time zone")
 
+    def _add(self, table: Table, column: Column) -> str:
+        """Redshift adds no column that must have a value, also where there is no row."""
+        return super()._add(table, column) if column.nullable else self._move_away(table)
+
     def _change(self, table: Table, found: Found, wanted: Column) -> str:
-        """Redshift can make a text longer, and nothing else."""
+        """Redshift can make a text longer that is in no key, and nothing else."""
         length, expected = re.fullmatch(r"varchar\((\d+)\)", found.type), self._expected(wanted)
-        is_shorter = length and wanted.length and int(length.group(1)) < min(4 * wanted.length, self.most_text)
-        if is_shorter and found.nullable == expected.nullable:
+        is_shorter = length and wanted.length and int(length.group(1)) < self.bytes_of(wanted)
+        if is_shorter and found.nullable == expected.nullable and wanted.name not in table.grain:
             return self._alter(table, f"ALTER COLUMN {self.quoted(wanted.name)} TYPE {self.type_of(wanted)}")
         return self._move_away(table)
 
@@ -229,4 +241,5 @@ def _described(column: Found) -> str:
 
 
 def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
+    """A literal; a backslash is an escape in all of them."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "''") + "'"

@@ -6,19 +6,16 @@ import ssl
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pyspark.sql.functions as F
 import sqlalchemy
-from py4j.protocol import Py4JJavaError
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from etl_spark.config import Credentials
-from etl_spark.core.database import Database, parse_database
-from etl_spark.core.errors import EngineError, EtlError
+from etl_spark.core.database import Database
+from etl_spark.core.errors import EtlError
 from etl_spark.core.sinks import MySqlSink
-from etl_spark.core.table import Column, Table
+from etl_spark.core.table import Table
 from etl_spark.stores.ddl import Found, MySqlDdl
 from etl_spark.stores.warehouse import STAGING, ConnectionLostError, Session, Warehouse
 
@@ -54,6 +51,9 @@ class MySqlSession:
     def commit(self) -> None:
         self.run("COMMIT")
 
+    def rollback(self) -> None:
+        self.run("ROLLBACK")
+
     def close(self) -> None:
         # Closed, not rolled back: a server that is gone would be asked for an answer, and the end of the connection
         # undoes what was not committed.
@@ -63,15 +63,12 @@ class MySqlSession:
 
 
 class MySql(Warehouse):
-    name = "mysql"
+    _sink: MySqlSink
     ddl = MySqlDdl()
     now = "UTC_TIMESTAMP(6)"
 
     def __init__(self, sink: MySqlSink, credentials: Credentials, run_id: str) -> None:
-        super().__init__(run_id)
-        self._sink, self._credentials = sink, credentials
-        self._database = parse_database(sink.url)
-        self.place = self._database.place
+        super().__init__(sink, credentials, run_id)
         self._engine = sqlalchemy.create_engine(
             sqlalchemy.URL.create(
                 "mysql+pymysql",
@@ -118,25 +115,7 @@ class MySql(Warehouse):
         )
 
     def stage(self, df: DataFrame, table: Table, staging: str) -> None:
-        # A date is sent as text: drivers would take it through the zone of the machine, and old ones through another
-        # calendar. The server refuses, in its strict mode, what is none.
-        texts = {
-            column.name: F.date_format(
-                column.name, "yyyy-MM-dd" + (" HH:mm:ss.SSSSSS" if column.type == "TIMESTAMP" else "")
-            )
-            for column in table.columns
-            if column.type in ("DATE", "TIMESTAMP")
-        }
-        rows = df.withColumns(texts).repartition(self._sink.connections)
-        try:
-            (
-                rows.write.format("jdbc")
-                .mode("append")
-                .options(**self._options(), dbtable=self.ddl.quoted(staging), batchsize=str(self._sink.batch_size))
-                .save()
-            )
-        except (Py4JJavaError, PySparkException) as error:
-            raise self._failure(error, table) from None
+        self.append(df, table, staging, self._options())
 
     def _options(self) -> dict[str, str]:
         """Spark's options for the driver; Spark shows none that is named password."""
@@ -159,19 +138,8 @@ class MySql(Warehouse):
             "password": self._credentials.password,
         }
 
-    def _failure(self, error: Exception, table: Table) -> EtlError:
-        text = str(error.java_exception.toString() if isinstance(error, Py4JJavaError) else error)
-        if "ClassNotFoundException" in text:
-            return EngineError(
-                f"the driver of {self.name} is not on Spark's class path: add --packages {self._sink.package}"
-            )
-        reasons = [line.strip() for line in text.splitlines() if "SQL" in line or "BatchUpdate" in line]
-        reason = (reasons or text.strip().splitlines())[0]
-        if self._credentials.password:
-            reason = reason.replace(self._credentials.password, "***")
-        return EtlError(f"{self.place}: {table.name} was not loaded: {reason}")
-
-    def lock(self, session: Session, table: Table) -> None:
+    def begin_alone(self, session: Session, table: Table) -> None:
+        session.begin()
         # By the server, since a name is its own: a database of another name may have a table of the same.
         name = f"SHA2(CONCAT('etl_spark ', DATABASE(), ' {table.name}'), 224)"
         ((got,),) = session.run(f"SELECT GET_LOCK({name}, {self._sink.lock_seconds})")
@@ -217,19 +185,14 @@ class MySql(Warehouse):
             )
         ]
 
-    def drop_abandoned(self, session: Session, staging: str) -> None:
-        session.run("SET SESSION lock_wait_timeout = 1")
-        try:
-            session.run(f"DROP TABLE IF EXISTS {self.ddl.quoted(staging)}")
-        except ConnectionLostError:
-            return
+    def wait_at_most(self, session: Session, seconds: int) -> None:
+        session.run(f"SET SESSION lock_wait_timeout = {seconds}")
 
-    def text_bytes(self, column: str) -> str:
-        return f"LENGTH({column})"
+    def text_bytes(self, sql: str) -> str:
+        return f"LENGTH({sql})"
 
-    def as_text(self, column: Column) -> str:
-        pattern = "%Y-%m-%d" + (" %H:%i:%s.%f" if column.type == "TIMESTAMP" else "")
-        return f"DATE_FORMAT({self.ddl.quoted(column.name)}, '{pattern}')"
+    def as_text(self, sql: str, type_name: str) -> str:
+        return f"DATE_FORMAT({sql}, '{'%Y-%m-%d' if type_name == 'DATE' else '%Y-%m-%d %H:%i:%s.%f'}')"
 
 
 def _ssl_mode(database: Database) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 
 from etl_spark.config import credentials
 from etl_spark.core.errors import UsageError
@@ -15,6 +15,7 @@ from etl_spark.core.sinks import WAREHOUSES
 from etl_spark.core.table import Scope, Table
 from etl_spark.stores.ddl import Ddl, MySqlDdl, RedshiftDdl
 from etl_spark.stores.files import FORMATS, Exports
+from etl_spark.stores.redshift import Redshift
 
 SINKS = (*FORMATS, *WAREHOUSES)
 
@@ -36,18 +37,21 @@ class Sink(Protocol):
         """Replaces the rows of `scope` by `df`."""
 
 
-def open_sinks(request: Request, sinks: Mapping[str, Any], output: FileSystem) -> list[Sink]:
+def open_sinks(request: Request, sinks: Mapping[str, Any], spark: SparkSession, output: FileSystem) -> list[Sink]:
     """The sinks asked for. Raises UsageError for one that is not configured, or has no credentials."""
-    return [_open(name, request, sinks, output) for name in request.sinks]
+    return [_open(name, request, sinks, spark, output) for name in request.sinks]
 
 
-def _open(name: str, request: Request, sinks: Mapping[str, Any], output: FileSystem) -> Sink:
-    if name in FORMATS:
-        return Exports(output, name, request.run_id)
-    # A cluster that loads no warehouse need not have what that takes.
-    from etl_spark.stores.mysql import MySql
+def _open(name: str, request: Request, sinks: Mapping[str, Any], spark: SparkSession, output: FileSystem) -> Sink:
+    match name:
+        case "mysql":
+            # A cluster that does not load it need not have what that takes.
+            from etl_spark.stores.mysql import MySql
 
-    return MySql(configured(name, sinks), credentials(name), request.run_id)
+            return MySql(configured(name, sinks), credentials(name), request.run_id)
+        case "redshift":
+            return Redshift(configured(name, sinks), credentials(name), request.run_id, spark)
+    return Exports(output, name, request.run_id)
 
 
 def configured(name: str, sinks: Mapping[str, Any]) -> Any:
@@ -55,8 +59,3 @@ def configured(name: str, sinks: Mapping[str, Any]) -> Any:
     if name not in sinks:
         raise UsageError(f'where {name} is, the configuration must say: [sinks.{name}] with url = "jdbc:..."')
     return sinks[name]
-
-
-def sink_packages(names: tuple[str, ...], sinks: Mapping[str, Any]) -> tuple[str, ...]:
-    """The Maven coordinates of the drivers that the sinks of these `names` need."""
-    return tuple(sink.package for name, sink in sinks.items() if name in names)

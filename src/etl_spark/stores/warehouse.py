@@ -11,17 +11,22 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Protocol
 
 import pyspark.sql.functions as F
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame
 
+from etl_spark.config import Credentials
 from etl_spark.core.errors import EtlError, SchemaError
-from etl_spark.core.table import Column, Scope, Table, condition
+from etl_spark.core.sinks import MySqlSink, RedshiftSink
+from etl_spark.core.table import Column, Scope, Table, condition, date_pattern
 from etl_spark.stores.ddl import Ddl, Found
+from etl_spark.stores.jdbc import dates_as_text, failure
 
 LEDGER = Table(
     name="etl_load",
@@ -58,6 +63,8 @@ class Session(Protocol):
 
     def commit(self) -> None: ...
 
+    def rollback(self) -> None: ...
+
     def close(self) -> None:
         """Ends it; what was not committed is as if it had not been."""
 
@@ -93,16 +100,16 @@ class Load:
 class Warehouse(ABC):
     """A store. `run_id` names the run in the ledger."""
 
-    name: str
-    place: str
     ddl: Ddl
     now: str
     """The clock, in UTC, as an SQL expression."""
     tables_at_once = 1
     """Dimensions come before the facts that refer to them."""
 
-    def __init__(self, run_id: str) -> None:
-        self._run_id = run_id
+    def __init__(self, sink: MySqlSink | RedshiftSink, credentials: Credentials, run_id: str) -> None:
+        self._sink, self._credentials, self._run_id = sink, credentials, run_id
+        self._database = sink.database
+        self.place = self._database.place
 
     # What the warehouses do in ways of their own.
 
@@ -119,36 +126,66 @@ class Warehouse(ABC):
         """Appends `df` to the table `staging`. May fail, and may leave rows there then."""
 
     @abstractmethod
-    def lock(self, session: Session, table: Table) -> None:
-        """Waits until no other load is replacing rows of `table`, and keeps others from it until the session ends."""
+    def begin_alone(self, session: Session, table: Table) -> None:
+        """Begins a transaction, once no other load is replacing rows of `table`; none will until the session ends."""
 
     @abstractmethod
     def staging_tables(self, session: Session) -> list[str]:
         """The names of all staging tables."""
 
     @abstractmethod
-    def drop_abandoned(self, session: Session, staging: str) -> None:
-        """Drops `staging`, unless its load still goes on: that one holds it by a transaction that has read from it."""
-
-    @abstractmethod
-    def text_bytes(self, column: str) -> str:
-        """An SQL expression for the number of bytes of a text, in UTF-8."""
-
-    @abstractmethod
-    def as_text(self, column: Column) -> str:
-        """An SQL expression for a DATE as yyyy-MM-dd, or a TIMESTAMP as yyyy-MM-dd HH:mm:ss.SSSSSS."""
-
-    def unsuitable(self, column: Column) -> SparkColumn | None:
-        """A condition that holds for values that this warehouse cannot hold."""
-        if column.type == "DOUBLE":
-            return F.isnan(column.name) | F.col(column.name).isin(float("inf"), float("-inf"))
-        return None
+    def wait_at_most(self, session: Session, seconds: int) -> None:
+        """From here on, a statement that waits longer for another transaction raises ConnectionLostError."""
 
     @abstractmethod
     def verify_references(self, session: Session, table: Table) -> None:
         """Raises EtlError where a foreign key, which users may have added, would not hold; asked before the commit."""
 
+    @abstractmethod
+    def text_bytes(self, sql: str) -> str:
+        """An SQL expression for the number of bytes of a text, in UTF-8."""
+
+    @abstractmethod
+    def as_text(self, sql: str, type_name: str) -> str:
+        """An SQL expression for the text of a DATE or a TIMESTAMP, as date_pattern() has it."""
+
+    # What they may do in ways of their own.
+
+    def unsuitable(self, column: Column) -> Mapping[str, SparkColumn]:
+        """Conditions that hold for values which this warehouse cannot hold, by words for what is wrong with them."""
+        unsuitable = {}
+        if column.type == "DOUBLE":
+            infinite = F.col(column.name).isin(float("inf"), float("-inf"))
+            unsuitable[f"{column.name} cannot hold"] = F.isnan(column.name) | infinite
+        if column.length:
+            long = F.length(column.name) > column.length
+            unsuitable[f"{column.name} holds {column.length} characters, not"] = long
+        return unsuitable
+
+    def in_staging(self, column: Column) -> Column:
+        """`column` as staging tables have it; rows are cast on their way into the table."""
+        return column
+
+    def discard(self, session: Session, staging: str) -> None:
+        """Drops the table `staging`, with what else there is of its load."""
+        session.run(f"DROP TABLE IF EXISTS {self.ddl.quoted(staging)}")
+
     # What is alike.
+
+    def append(self, df: DataFrame, table: Table, staging: str, options: Mapping[str, str]) -> None:
+        """Appends `df` to `staging` by Spark's JDBC writer, each of its partitions in a transaction of its own."""
+        rows = dates_as_text(df, table).repartition(self._sink.connections)
+        target = {"dbtable": self.ddl.quoted(staging), "batchsize": str(self._sink.batch_size)}
+        try:
+            rows.write.format("jdbc").mode("append").options(**options, **target).save()
+        except (Py4JJavaError, PySparkException) as error:
+            raise self.failure(error, table) from None
+
+    def failure(self, error: Py4JJavaError | PySparkException, table: Table) -> EtlError:
+        """What is to be said of an `error` of Spark's while `table` was staged."""
+        return failure(
+            error, f"{self.place}: {table.name} was not loaded", self._sink.package, self._credentials.password
+        )
 
     def verify(self) -> None:
         """Raises EtlError where no connection is to be had."""
@@ -163,8 +200,7 @@ class Warehouse(ABC):
             with self.session() as session:
                 self.prepare(session, table)
                 self.prepare(session, LEDGER)
-                for name in self.staging_tables(session):
-                    self.drop_abandoned(session, name)
+                self._sweep(session)
                 with self._staged(session, load):
                     self._swap(load)
         except ConnectionLostError as lost:
@@ -191,18 +227,24 @@ class Warehouse(ABC):
             said = "; ".join(f"{table.name} {one.what}: {one.mend}" for one in differences)
             raise SchemaError(f"{self.place} is not as this version defines it, nothing was loaded: {said}")
 
+    def _sweep(self, session: Session) -> None:
+        """Drops staging of loads that are dead: a live one holds its own by a transaction that has read from it."""
+        for staging in self.staging_tables(session):
+            with suppress(ConnectionLostError), self.session() as own:
+                self.wait_at_most(own, 1)
+                self.discard(own, staging)
+
     def _figures(self, table: Table) -> tuple[Figure, ...]:
         """The number of rows, and for each column of its values, and of what they add up to or lie between."""
         figures = [Figure("rows", F.count(F.lit(1)), "COUNT(*)")]
         for column in table.columns:
-            spark, sql = F.col(column.name), self.ddl.quoted(column.name)
+            spark, sql = F.col(column.name), self._from_staging(column)
             figures.append(Figure(f"count of {column.name}", F.count(spark), f"COUNT({sql})"))
             match column.type:
                 case "DATE" | "TIMESTAMP":
-                    pattern = "yyyy-MM-dd" + (" HH:mm:ss.SSSSSS" if column.type == "TIMESTAMP" else "")
-                    text = F.date_format(spark, pattern)
-                    figures.append(Figure(f"first {column.name}", F.min(text), f"MIN({self.as_text(column)})"))
-                    figures.append(Figure(f"last {column.name}", F.max(text), f"MAX({self.as_text(column)})"))
+                    text, sql = F.date_format(spark, date_pattern(column)), self.as_text(sql, column.type)
+                    figures.append(Figure(f"first {column.name}", F.min(text), f"MIN({sql})"))
+                    figures.append(Figure(f"last {column.name}", F.max(text), f"MAX({sql})"))
                 case "BOOLEAN":
                     figures.append(
                         Figure(f"true {column.name}", F.count(F.when(spark, 1)), f"COUNT(CASE WHEN {sql} THEN 1 END)")
@@ -217,23 +259,24 @@ class Warehouse(ABC):
                     figures.append(Figure(f"sum of {column.name}", F.sum(exact), f"SUM({sql})"))
         return tuple(figures)
 
+    def _from_staging(self, column: Column) -> str:
+        """An SQL expression for the value that a row of a staging table has for `column`."""
+        name = self.ddl.quoted(column.name)
+        return name if self.in_staging(column) == column else f"CAST({name} AS {self.ddl.type_of(column)})"
+
     def _load(self, df: DataFrame, table: Table, scope: Scope) -> Load:
         """What is to be loaded, counted. Raises SchemaError, with an example, for a row that cannot be loaded."""
         refused = {"a row outside of what is to be replaced,": (~F.expr(condition(scope)), table.grain[0])}
         for column in table.columns:
-            unsuitable = self.unsuitable(column)
-            if unsuitable is not None:
-                refused[f"{column.name} cannot hold"] = (unsuitable, column.name)
-            if column.length:
-                long = F.length(column.name) > column.length
-                # The first characters of an example are enough.
-                refused[f"{column.name} holds {column.length} characters, not"] = (long, f"left({column.name}, 60)")
+            # The first characters of an example are enough.
+            shown = f"left({column.name}, 60)" if column.length else column.name
+            refused |= {what: (bad, shown) for what, bad in self.unsuitable(column).items()}
         figures = self._figures(table)
         examples = [F.max(F.when(bad, F.expr(shown).cast("string"))) for bad, shown in refused.values()]
         (row,) = df.agg(*(figure.in_spark for figure in figures), F.array(*examples)).collect()
         for what, example in zip(refused, row[-1], strict=True):
             if example is not None:
-                raise SchemaError(f"{self.place}: {table.name} was not loaded: {what} '{example}'")
+                raise SchemaError(f"{self.place}: {table.name} was not loaded: {what} {example!r}")
         return Load(uuid.uuid4().hex, df, table, scope, dict(zip(figures, row[:-1], strict=True)))
 
     @contextmanager
@@ -250,12 +293,13 @@ class Warehouse(ABC):
             session.close()
             # What cannot be dropped now is dropped by the next load.
             with suppress(ConnectionLostError, EtlError), self.session() as other:
-                other.run(f"DROP TABLE IF EXISTS {self.ddl.quoted(load.staging)}")
+                self.discard(other, load.staging)
 
     def _make_staging(self, session: Session, load: Load) -> None:
         """Makes the staging table, and holds it: while the transaction is open, no other load can drop it."""
         for attempt in range(1, _ATTEMPTS + 1):
-            session.run(self.ddl.create_staging(load.table, load.staging))
+            columns = tuple(map(self.in_staging, load.table.columns))
+            session.run(self.ddl.create_staging(replace(load.table, columns=columns), load.staging))
             session.begin()
             try:
                 session.run(f"SELECT 1 FROM {self.ddl.quoted(load.staging)} WHERE 1 = 0")
@@ -264,6 +308,7 @@ class Warehouse(ABC):
                 # Another load came in between, found a table that nobody held, and dropped it.
                 if attempt == _ATTEMPTS:
                     raise
+                session.rollback()
 
     def _compare(self, session: Session, load: Load) -> None:
         """Raises EtlError where staging holds anything but what was sent: a task that was tried twice, a lost batch."""
@@ -294,13 +339,12 @@ class Warehouse(ABC):
             self.ddl.quoted(LEDGER.name),
             self.ddl.listed(load.table.column_names),
         )
-        session.begin()
-        self.lock(session, load.table)
+        self.begin_alone(session, load.table)
         if session.run(f"SELECT 1 FROM {ledger} WHERE load_id = '{load.id}'"):
             return
-        replaced = condition(load.scope)
+        replaced, staged = condition(load.scope), ", ".join(map(self._from_staging, load.table.columns))
         session.run(f"DELETE FROM {target} WHERE {replaced}")
-        session.run(f"INSERT INTO {target} ({columns}) SELECT {columns} FROM {self.ddl.quoted(load.staging)}")
+        session.run(f"INSERT INTO {target} ({columns}) SELECT {staged} FROM {self.ddl.quoted(load.staging)}")
         self.verify_references(session, load.table)
         shown = replaced[:1000].replace("'", "''")
         session.run(
