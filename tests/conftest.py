@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import sys
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+import pyspark
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
@@ -20,6 +23,8 @@ from etl_spark.pipelines import PIPELINES
 from etl_spark.pipelines.viewing.settings import LogRules, ViewingSettings
 from etl_spark.pipelines.viewing.tables import VIEWING_DAILY
 from tests.databases import Server, exported_variables
+from tests.published import Published
+from tests.stores.shop import ROLE
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "data" / "sample"
@@ -38,20 +43,50 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:ReservedCodeCacheSize=240m",
     }
     log = tmp_path_factory.mktemp("spark") / "spark.log"
-    packages = sorted({dialect.package for dialect in DIALECTS.values()} | set(MYSQL_DRIVERS.values()))
-    yield session.start("tests", options, run_id="tests", log=log, packages=packages)
+    packages = {dialect.package for dialect in DIALECTS.values()} | set(MYSQL_DRIVERS.values())
+    # What loads by way of S3 is tested on the default line: the other line's client would be 300 MB more.
+    s3 = session.s3_packages() if pyspark.__version__ >= "4" else []
+    yield session.start("tests", options, run_id="tests", log=log, packages=sorted({*packages, *s3}))
 
 
 @pytest.fixture(scope="session")
 def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Server]]:
-    """A PostgreSQL and a MariaDB of this test run alone, by kind."""
+    """The servers of this test run alone, by kind: postgresql, mariadb, redshift, s3."""
     folder = tmp_path_factory.mktemp("databases")
     shutil.copytree(ROOT / "scripts", folder / "scripts")
     services = folder / "scripts" / "services.sh"
-    subprocess.run([services, "up"], check=True, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+    environment = {**os.environ, "SERVICES_PYTHON": sys.executable}
+    subprocess.run([services, "up"], env=environment, check=True, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
     variables = exported_variables(folder / ".services" / "env")
-    yield {kind: Server.of(kind, variables) for kind in ("postgresql", "mariadb")}
+    yield {kind: Server.of(kind, variables) for kind in ("postgresql", "mariadb", "redshift", "s3")}
     subprocess.run([services, "down", "--purge"], check=True, stdout=subprocess.DEVNULL)
+
+
+@pytest.fixture(scope="session")
+def bucket(spark: SparkSession, databases: Mapping[str, Server]) -> str:
+    """A bucket in the S3 of this test run, as Spark names it."""
+    server = databases["s3"]
+    settings = {
+        "endpoint": f"http://{server.host}:{server.port}",
+        "endpoint.region": "us-east-1",
+        "path.style.access": "true",
+        "connection.ssl.enabled": "false",
+        "access.key": server.user,
+        "secret.key": server.password,
+    }
+    for name, value in settings.items():
+        spark._jsc.hadoopConfiguration().set(f"fs.s3a.{name}", value)
+    return "s3a://etl-spark"
+
+
+@pytest.fixture(scope="session")
+def published(databases: Mapping[str, Server], bucket: str) -> Mapping[str, Published]:
+    """How to load what a run has left into a warehouse, by the name of its sink."""
+    copy = f'temporary = "{bucket}/published"\niam_role = "{ROLE}"\n'
+    return {
+        "mysql": Published("mysql", databases["mariadb"]),
+        "redshift": Published("redshift", databases["redshift"], copy),
+    }
 
 
 @pytest.fixture(scope="session")

@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+import psycopg
 import pymysql
 
 
 @dataclass(frozen=True)
 class Server:
-    """A PostgreSQL or a MariaDB that scripts/services.sh has started; it has a database `etl`.
+    """What scripts/services.sh has started: a PostgreSQL, a MariaDB or a stand-in for Redshift, with a database `etl`.
 
-    `certificate` is the file with the server's own, for TLS; of MariaDB alone.
+    Of an S3, `user` and `password` are the key. `certificate` is the file with the server's own, for TLS; of MariaDB
+    alone.
     """
 
     kind: str
@@ -45,11 +47,25 @@ class Server:
         self.run(f"CREATE DATABASE {database}" + (" CHARACTER SET utf8mb4" if self.kind == "mariadb" else ""))
 
     def rows(self, sql: str, database: str) -> list[tuple[Any, ...]]:
-        """What `sql` returns, as Python has it. Of MariaDB alone."""
-        with self.connect(database) as connection:
-            cursor = connection.cursor()
-            cursor.execute(sql)
-            return list(cursor.fetchall())
+        """What `sql` returns, as Python has it."""
+        if self.kind == "mariadb":
+            with self.connect(database) as connection:
+                cursor = connection.cursor()
+                cursor.execute(sql)
+                return list(cursor.fetchall())
+        with self.connect_postgresql(database) as connection:
+            return connection.execute(sql.encode()).fetchall()
+
+    def connect_postgresql(self, database: str) -> psycopg.Connection:
+        """Of PostgreSQL and the stand-in for Redshift. Each statement is a transaction of its own."""
+        return psycopg.connect(
+            host=self.host,
+            port=int(self.port),
+            user=self.user,
+            password=self.password,
+            dbname=database,
+            autocommit=True,
+        )
 
     def connect(self, database: str) -> pymysql.Connection[pymysql.cursors.Cursor]:
         """Of MariaDB alone."""
@@ -62,7 +78,7 @@ class Server:
         The paths of files in it are those of `folder`.
         """
         match self.kind:
-            case "postgresql":
+            case "postgresql" | "redshift":
                 # Given by name in the environment: all that a process has among its arguments, everybody can read.
                 given = {"PGHOST": self.host, "PGPORT": self.port, "PGUSER": self.user, "PGPASSWORD": self.password}
                 command = ["psql", "-XAtq", "-F", "\t", "-v", "ON_ERROR_STOP=1"]

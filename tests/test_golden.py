@@ -18,9 +18,8 @@ from etl_spark.core.table import Table
 from etl_spark.pipelines.viewing.logs import REASONS
 from etl_spark.pipelines.viewing.pipeline import VIEWING
 from tests.conftest import ROOT, SAMPLE
-from tests.databases import Server
 from tests.pipelines.viewing.log_lines import Verdict, frame, judge
-from tests.published import assert_mariadb_holds_the_same
+from tests.published import SINKS, Published
 
 GOLDEN = ROOT / "tests" / "golden" / "viewing"
 EXPORTED = [table for table in VIEWING.tables if table.exported]
@@ -65,10 +64,11 @@ def test_csv_and_parquet_hold_the_same(output: Path, sql: duckdb.DuckDBPyConnect
 
 
 @pytest.mark.default_spark
+@pytest.mark.parametrize("sink", SINKS)
 def test_a_warehouse_holds_the_same(
-    output: Path, databases: Mapping[str, Server], monkeypatch: pytest.MonkeyPatch
+    sink: str, output: Path, published: Mapping[str, Published], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert_mariadb_holds_the_same(VIEWING, ("2022-04-01", "2022-04-30"), output, databases["mariadb"], monkeypatch)
+    published[sink].assert_holds_the_same(VIEWING, ("2022-04-01", "2022-04-30"), output, monkeypatch)
 
 
 def plain(value: object) -> object:

@@ -16,10 +16,9 @@ from etl_spark.core.table import Table
 from etl_spark.pipelines.rental.extracts import EXTRACTS
 from etl_spark.pipelines.rental.pipeline import RENTAL
 from tests.conftest import ROOT, SAMPLE
-from tests.databases import Server
 from tests.leaks import written_in
 from tests.pipelines.rental.film_database import csv_rows
-from tests.published import assert_mariadb_holds_the_same
+from tests.published import SINKS, Published
 from tests.test_golden import exported, plain
 
 GOLDEN = ROOT / "tests" / "golden" / "rental"
@@ -63,10 +62,11 @@ def test_csv_and_parquet_hold_the_same(output: Path, table: Table) -> None:
 
 
 @pytest.mark.default_spark
+@pytest.mark.parametrize("sink", SINKS)
 def test_a_warehouse_holds_the_same(
-    output: Path, databases: Mapping[str, Server], monkeypatch: pytest.MonkeyPatch
+    sink: str, output: Path, published: Mapping[str, Published], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert_mariadb_holds_the_same(RENTAL, ("2022-01-01", "2022-12-31"), output, databases["mariadb"], monkeypatch)
+    published[sink].assert_holds_the_same(RENTAL, ("2022-01-01", "2022-12-31"), output, monkeypatch)
 
 
 MEMBERS = """

@@ -16,8 +16,7 @@ from etl_spark.core.table import Table
 from etl_spark.pipelines.sales.generate import FAULTS
 from etl_spark.pipelines.sales.pipeline import SALES
 from tests.conftest import ROOT, SAMPLE
-from tests.databases import Server
-from tests.published import assert_mariadb_holds_the_same
+from tests.published import SINKS, Published
 from tests.test_golden import exported, plain
 
 GOLDEN = ROOT / "tests" / "golden" / "sales"
@@ -41,10 +40,11 @@ def test_the_exports_are_the_committed_ones(output: Path, table: Table) -> None:
 
 
 @pytest.mark.default_spark
+@pytest.mark.parametrize("sink", SINKS)
 def test_a_warehouse_holds_the_same(
-    output: Path, databases: Mapping[str, Server], monkeypatch: pytest.MonkeyPatch
+    sink: str, output: Path, published: Mapping[str, Published], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert_mariadb_holds_the_same(SALES, ("2024-01-01", "2024-03-31"), output, databases["mariadb"], monkeypatch)
+    published[sink].assert_holds_the_same(SALES, ("2024-01-01", "2024-03-31"), output, monkeypatch)
 
 
 @pytest.mark.parametrize("table", EXPORTED, ids=lambda table: table.name)

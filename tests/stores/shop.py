@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -69,10 +70,8 @@ def own_name(prefix: str) -> str:
     return f"{prefix}{next(_NUMBERS)}"
 
 
-def server_of(kind: str, databases: Any) -> Server:
-    server = databases["mariadb" if kind == "mysql" else "redshift"]
-    assert isinstance(server, Server)
-    return server
+def server_of(kind: str, databases: Mapping[str, Server]) -> Server:
+    return databases["mariadb" if kind == "mysql" else "redshift"]
 
 
 def open_store(kind: str, spark: SparkSession, url: str, user: Credentials, folder: str, **settings: Any) -> Warehouse:
@@ -133,3 +132,9 @@ class Shop:
     def through(self, port: int) -> Shop:
         """The same shop for stores that connect to `port`."""
         return replace(self, behind=replace(self.server, port=str(port)))
+
+
+def new_shop(kind: str, spark: SparkSession, databases: Mapping[str, Server], bucket: str) -> Shop:
+    server, name = server_of(kind, databases), own_name("shop")
+    server.create(name)
+    return Shop(kind, spark, server, name, bucket)

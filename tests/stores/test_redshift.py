@@ -15,21 +15,24 @@ from etl_spark.core.sinks import RedshiftSink
 from etl_spark.stores.redshift import Redshift
 from tests.databases import Server
 from tests.fault_proxy import fault_proxy, redshift_statements
-from tests.stores.shop import ALL, PRODUCT, ROLE, Row, Shop, own_name
+from tests.stores.shop import ALL, PRODUCT, ROLE, Row, Shop, new_shop
 
 pytestmark = pytest.mark.default_spark
 
 
 @pytest.fixture(params=["redshift_copy", "redshift_jdbc"])
 def shop(request: pytest.FixtureRequest, spark: SparkSession, databases: Mapping[str, Server], bucket: str) -> Shop:
-    server, name = databases["redshift"], own_name("shop")
-    server.create(name)
-    return Shop(request.param, spark, server, name, bucket)
+    return new_shop(request.param, spark, databases, bucket)
 
 
 @pytest.fixture
-def by_copy(shop: Shop) -> Shop:
-    return replace(shop, kind="redshift_copy")
+def by_driver(spark: SparkSession, databases: Mapping[str, Server]) -> Shop:
+    return new_shop("redshift_jdbc", spark, databases, "")
+
+
+@pytest.fixture
+def by_copy(spark: SparkSession, databases: Mapping[str, Server], bucket: str) -> Shop:
+    return new_shop("redshift_copy", spark, databases, bucket)
 
 
 def objects(shop: Shop) -> list[str]:
@@ -37,30 +40,30 @@ def objects(shop: Shop) -> list[str]:
     return [file.path for file in files.files(files.root)]
 
 
-def test_a_table_is_made_with_comments(shop: Shop) -> None:
-    shop.write(("a",))
-    assert shop.rows("SELECT obj_description('product'::regclass), col_description('product'::regclass, 1)") == [
+def test_a_table_is_made_with_comments(by_driver: Shop) -> None:
+    by_driver.write(("a",))
+    assert by_driver.rows("SELECT obj_description('product'::regclass), col_description('product'::regclass, 1)") == [
         (PRODUCT.doc, "the seller's code")
     ]
 
 
-def test_a_table_that_differs_is_left_alone_and_the_alters_shown_would_mend_it(shop: Shop) -> None:
-    shop.run(
+def test_a_table_that_differs_is_left_alone_and_the_alters_shown_would_mend_it(by_driver: Shop) -> None:
+    by_driver.run(
         'CREATE TABLE product (code varchar(80) NOT NULL, "order" int, price decimal(38,4), sold bigint, share double '
         "precision, is_new boolean, since date, name varchar(10), extra int, PRIMARY KEY (code))"
     )
     with pytest.raises(SchemaError, match="nothing was loaded") as raised:
-        shop.write(("a",))
+        by_driver.write(("a",))
     said = str(raised.value)
     assert 'product name is varchar(10), not varchar(64000): ALTER TABLE "product" ALTER COLUMN "name" TYPE' in said
     assert 'product has a column extra of its own: ALTER TABLE "product" DROP COLUMN "extra"' in said
     assert 'product has no column seen_at TIMESTAMP: ALTER TABLE "product" ADD COLUMN "seen_at" TIMESTAMP' in said
-    assert shop.codes() == []
-    with shop.store().session() as session:
+    assert by_driver.codes() == []
+    with by_driver.store().session() as session:
         for part in said.partition("nothing was loaded: ")[2].split("; product "):
             session.run(part.partition(": ")[2])
-    shop.write(("a",))
-    assert shop.codes() == ["a"]
+    by_driver.write(("a",))
+    assert by_driver.codes() == ["a"]
 
 
 @pytest.mark.parametrize(
@@ -107,42 +110,42 @@ def test_no_object_is_left_in_s3(by_copy: Shop) -> None:
 
 
 def test_the_documented_rights_suffice_and_each_is_needed(shop: Shop) -> None:
-    user = Credentials(f"least_{shop.name}", "pass-word")
-    shop.run(f"REVOKE ALL ON SCHEMA public FROM PUBLIC; CREATE USER {user.user} PASSWORD '{user.password}'")
+    name, password = f"least_{shop.name}", "pass-word"
+    shop.run(f"REVOKE ALL ON SCHEMA public FROM PUBLIC; CREATE USER {name} PASSWORD '{password}'")
+    least = replace(shop, server=replace(shop.server, user=name, password=password))
     for lacking in ("USAGE", "CREATE"):
-        shop.run(f"GRANT USAGE, CREATE ON SCHEMA public TO {user.user}")
-        shop.run(f"REVOKE {lacking} ON SCHEMA public FROM {user.user}")
+        shop.run(f"GRANT USAGE, CREATE ON SCHEMA public TO {name}; REVOKE {lacking} ON SCHEMA public FROM {name}")
         with pytest.raises(EtlError, match=r"permission denied|no schema has been selected") as raised:
-            shop.store(user).write(shop.frame(("a",)), PRODUCT, ALL)
-        assert user.password not in str(raised.value)
-    shop.run(f"GRANT USAGE, CREATE ON SCHEMA public TO {user.user}")
+            least.write(("a",))
+        assert password not in str(raised.value)
+    shop.run(f"GRANT USAGE, CREATE ON SCHEMA public TO {name}")
     for code in "ab":
-        shop.store(user).write(shop.frame((code,)), PRODUCT, ALL)
-    assert (shop.codes(), shop.staging()) == (["b"], [])
+        least.write((code,))
+    assert (least.codes(), least.staging()) == (["b"], [])
 
 
-def test_tls_is_required_of_every_other_machine(shop: Shop) -> None:
+def test_tls_is_required_of_every_other_machine(by_driver: Shop) -> None:
     """A server by an address that is not known to be this machine's; the stand-in has no TLS."""
-    with fault_proxy(shop.server.host, shop.server.port, "127.0.0.2", redshift_statements) as proxy:
-        user = Credentials(shop.server.user, shop.server.password)
-        url = f"jdbc:redshift://127.0.0.2:{proxy.port}/{shop.name}"
+    with fault_proxy(by_driver.server.host, by_driver.server.port, "127.0.0.2", redshift_statements) as proxy:
+        user = Credentials(by_driver.server.user, by_driver.server.password)
+        url = f"jdbc:redshift://127.0.0.2:{proxy.port}/{by_driver.name}"
         with pytest.raises(EtlError, match=r"cannot connect to .*does not support SSL"):
-            Redshift(RedshiftSink(url, way="jdbc"), user, "run", shop.spark).verify()
-        Redshift(RedshiftSink(f"{url}?sslmode=disable", way="jdbc"), user, "run", shop.spark).verify()
+            Redshift(RedshiftSink(url, way="jdbc"), user, "run", by_driver.spark).verify()
+        Redshift(RedshiftSink(f"{url}?sslmode=disable", way="jdbc"), user, "run", by_driver.spark).verify()
 
 
-def test_who_is_not_let_in_is_told_so_in_one_line_without_the_password(shop: Shop) -> None:
+def test_who_is_not_let_in_is_told_so_in_one_line_without_the_password(by_driver: Shop) -> None:
     with pytest.raises(EtlError, match=r"cannot connect to jdbc:redshift://.*password authentication failed") as raised:
-        shop.store(Credentials(shop.server.user, "geheim")).verify()
+        by_driver.store(Credentials(by_driver.server.user, "geheim")).verify()
     assert "geheim" not in str(raised.value)
     assert "\n" not in str(raised.value)
     nowhere = RedshiftSink("jdbc:redshift://127.0.0.1:1/shop", way="jdbc")
     with pytest.raises(EtlError, match=r"cannot connect to jdbc:redshift://127\.0\.0\.1:1/shop: .*refused"):
-        Redshift(nowhere, Credentials("etl", "geheim"), "run", shop.spark).verify()
+        Redshift(nowhere, Credentials("etl", "geheim"), "run", by_driver.spark).verify()
 
 
-def test_a_place_in_s3_that_is_not_there_is_said_at_once(shop: Shop) -> None:
-    sink = RedshiftSink(shop.server.url(shop.name), temporary="s3a://not-there/x", iam_role=ROLE)
-    user = Credentials(shop.server.user, shop.server.password)
+def test_a_place_in_s3_that_is_not_there_is_said_at_once(by_copy: Shop) -> None:
+    sink = RedshiftSink(by_copy.server.url(by_copy.name), temporary="s3a://not-there/x", iam_role=ROLE)
+    user = Credentials(by_copy.server.user, by_copy.server.password)
     with pytest.raises(EtlError, match="not-there"):
-        Redshift(sink, user, "run", shop.spark).verify()
+        Redshift(sink, user, "run", by_copy.spark).verify()

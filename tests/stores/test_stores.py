@@ -7,7 +7,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +19,10 @@ from pyspark.sql import DataFrame, SparkSession
 from etl_spark.config import Credentials
 from etl_spark.core.errors import SchemaError
 from etl_spark.core.filesystem import FileSystem
-from etl_spark.core.sinks import MySqlSink
 from etl_spark.core.table import Column, Scope, Table
 from etl_spark.stores.files import CSV_OPTIONS, Exports, sweep_staging
 from etl_spark.stores.lake import Lake
-from etl_spark.stores.mysql import MySql
+from tests.stores.shop import KINDS, open_store, own_name, server_of
 
 TABLE = Table(
     name="t",
@@ -39,7 +37,6 @@ TABLE = Table(
 )
 D1, D2, D3 = (date(2022, 4, day) for day in (1, 2, 3))
 Rows = list[tuple[date, str, int | None]]
-NUMBERS = count()
 
 
 def days(*wanted: date) -> Scope:
@@ -64,19 +61,13 @@ def read_duckdb(query: str) -> Rows:
         return sorted(connection.execute(query).fetchall(), key=str)
 
 
-@pytest.fixture(params=["lake", "parquet", "csv", "mysql"])
+@pytest.fixture(
+    params=["lake", "parquet", "csv", "mysql"]
+    + [pytest.param(kind, marks=pytest.mark.default_spark) for kind in ("redshift_copy", "redshift_jdbc")]
+)
 def store(request: pytest.FixtureRequest, spark: SparkSession, tmp_path: Path) -> Subject:
-    if request.param == "mysql":
-        server = request.getfixturevalue("databases")["mariadb"]
-        name = f"stores{next(NUMBERS)}"
-        server.create(name)
-        mysql = MySql(MySqlSink(server.url(name)), Credentials(server.user, server.password), "run")
-
-        def read_mysql() -> Rows:
-            rows = server.rows("SELECT `day`, `code`, `count` FROM t", name)
-            return sorted(((day, code, count) for day, code, count in rows), key=str)
-
-        return Subject(mysql.write, read_mysql, tmp_path / "mysql" / "t")
+    if request.param in KINDS:
+        return warehouse(request.param, request, spark, tmp_path)
     output = FileSystem(spark, str(tmp_path))
     if request.param == "lake":
         lake = Lake(spark, output)
@@ -95,6 +86,21 @@ def store(request: pytest.FixtureRequest, spark: SparkSession, tmp_path: Path) -
         return [row for row in found if row is not None]
 
     return Subject(exports.write, read, place)
+
+
+def warehouse(kind: str, request: pytest.FixtureRequest, spark: SparkSession, tmp_path: Path) -> Subject:
+    bucket = "" if kind == "mysql" else request.getfixturevalue("bucket")
+    server, name = server_of(kind, request.getfixturevalue("databases")), own_name("stores")
+    server.create(name)
+    user = Credentials(server.user, server.password)
+    store = open_store(kind, spark, server.url(name), user, f"{bucket}/{name}")
+    quote = "`" if kind == "mysql" else '"'
+
+    def read() -> Rows:
+        rows = server.rows(f"SELECT day, code, {quote}count{quote} FROM t", name)
+        return sorted(((day, code, count) for day, code, count in rows), key=str)
+
+    return Subject(store.write, read, tmp_path / kind / "t")
 
 
 def frame(spark: SparkSession, rows: Rows) -> DataFrame:

@@ -15,15 +15,9 @@ from pyspark.sql import SparkSession
 from etl_spark.core.errors import EtlError, SchemaError
 from tests.databases import Server
 from tests.fault_proxy import FaultProxy, Moment, fault_proxy, mariadb_statements, redshift_statements
-from tests.stores.shop import EXTREMES, KINDS, PRODUCT, Row, Shop, own_name, server_of
+from tests.stores.shop import EXTREMES, KINDS, PRODUCT, Row, Shop, new_shop
 
 pytestmark = pytest.mark.default_spark
-
-
-def new_shop(kind: str, spark: SparkSession, databases: Mapping[str, Server], bucket: str) -> Shop:
-    server, name = server_of(kind, databases), own_name("shop")
-    server.create(name)
-    return Shop(kind, spark, server, name, bucket)
 
 
 @pytest.fixture(params=KINDS)
@@ -73,22 +67,22 @@ def test_views_and_grants_survive(shop: Shop) -> None:
     assert [who for (who,) in shop.rows(granted) if f"reader_{shop.name}" in who]
 
 
-@pytest.mark.parametrize(
-    ("row", "complaint"),
-    [
+def test_what_cannot_be_held_is_refused_with_an_example(shop: Shop) -> None:
+    shop.write(("z",))
+    for row, complaint in (
         (("a", 1, None, None, float("nan")), "product was not loaded: share cannot hold 'NaN'"),
         (("a", 1, None, None, float("-inf")), "product was not loaded: share cannot hold '-Infinity'"),
         (("x" * 21,), f"product was not loaded: code holds 20 characters, not '{'x' * 21}'"),
-    ],
-)
-def test_what_cannot_be_held_is_refused_with_an_example(shop: Shop, row: Row, complaint: str) -> None:
-    shop.write(("z",))
-    with pytest.raises(SchemaError, match=complaint):
-        shop.write(("b",), row)
+    ):
+        with pytest.raises(SchemaError, match=complaint):
+            shop.write(("b",), row)
     assert shop.codes() == ["z"]
 
 
-def test_rows_outside_of_the_scope_are_refused(shop: Shop) -> None:
+def test_rows_outside_of_the_scope_are_refused(
+    spark: SparkSession, databases: Mapping[str, Server], bucket: str
+) -> None:
+    shop = new_shop("mysql", spark, databases, bucket)
     columns = tuple(replace(one, nullable=one.nullable and one.name != "since") for one in PRODUCT.columns)
     by_day = replace(PRODUCT, grain=("code", "since"), replaces=("since",), columns=columns)
     row = ("a", 1, None, None, None, None, date(2022, 4, 2))
