@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# A PostgreSQL and a MariaDB of this checkout alone, for development and tests: ./scripts/services.sh up
+# Servers of this checkout alone, for development and tests: a PostgreSQL, a MariaDB, an S3 (moto's, which keeps all in
+# memory), and a stand-in for Redshift before that PostgreSQL and that S3: ./scripts/services.sh up
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=environment.sh
 source "$(dirname -- "${BASH_SOURCE[0]}")/environment.sh"
 
 services=$root/.services
-servers=(postgresql mariadb)
+servers=(postgresql mariadb s3 redshift)
+bucket=etl-spark
 # Debian keeps mariadbd where an ordinary user's PATH does not lead.
 PATH=$PATH:/usr/sbin
 # Nothing here is for others: passwords, logs, data.
@@ -13,10 +15,11 @@ umask 077
 
 usage() {
     cat >&2 <<END
-usage: ${0##*/} up              start both, on the data of last time; credentials: source .services/env
-       ${0##*/} status          one line per server; exit code 0 if both run, else 3
-       ${0##*/} down [--purge]  stop both; --purge removes their data too
-       ${0##*/} install         only install what is missing, as \`up\` does first
+usage: ${0##*/} up [SERVER ...]  start them, on the data of last time; credentials: source .services/env
+                                SERVER: ${servers[*]}; all, if none is named
+       ${0##*/} status           one line per server; exit code 0 if all that were asked for run, else 3
+       ${0##*/} down [--purge]   stop all; --purge removes their data too
+       ${0##*/} install          only install the databases where they are missing, as \`up\` does first
 END
     exit 2
 }
@@ -33,19 +36,32 @@ find_postgresql() {
     return 1
 }
 
-# The core packages, since mariadb-server also sets up a server of the system and starts it.
+# Whether $1 is among the others.
+is_among() {
+    local one
+    for one in "${@:2}"; do
+        if [[ $one == "$1" ]]; then return; fi
+    done
+    return 1
+}
+
+# For these servers. The core packages, since mariadb-server also sets up a server of the system and starts it.
 install() {
     local missing=()
-    if ! find_postgresql; then missing+=(postgresql); fi
-    if ! command -v mariadb-install-db >/dev/null; then missing+=(mariadb-server-core); fi
-    if ! command -v mariadb >/dev/null; then missing+=(mariadb-client-core); fi
-    if ! command -v openssl >/dev/null; then missing+=(openssl); fi
+    if is_among postgresql "$@" && ! find_postgresql; then missing+=(postgresql); fi
+    if is_among mariadb "$@"; then
+        if ! command -v mariadb-install-db >/dev/null; then missing+=(mariadb-server-core); fi
+        if ! command -v mariadb >/dev/null; then missing+=(mariadb-client-core); fi
+        if ! command -v openssl >/dev/null; then missing+=(openssl); fi
+    fi
     if ((${#missing[@]} == 0)); then return; fi
     if ((EUID != 0)) || ! command -v apt-get >/dev/null; then
         fail "not on this machine: ${missing[*]}: install these packages (their names in Debian and Ubuntu)"
     fi
     install_without_cluster "${missing[@]}"
-    find_postgresql || fail "there is no PostgreSQL in /usr/lib/postgresql, although its package is installed"
+    if is_among postgresql "$@" && ! find_postgresql; then
+        fail "there is no PostgreSQL in /usr/lib/postgresql, although its package is installed"
+    fi
 }
 
 # PostgreSQL's package makes a cluster of the system, and starts it, unless told not to before it comes.
@@ -60,12 +76,15 @@ install_without_cluster() {
     )
 }
 
-# No server runs as root. Where root calls, both run as the user that PostgreSQL's package makes. It may not be able to
-# enter the checkout, so the data are in a folder of its own in /var/tmp, and .services/data is a link to that.
-# Of the caller's environment they get PATH only: a TMPDIR may be closed to them, and PG... would change what they do.
 prepare_folder() {
     mkdir -p "$services" 2>/dev/null || fail "cannot write to $root: the checkout must be in a folder of your own"
     if [[ ! -e $services/inode ]]; then stat -c %i "$services" >"$services/inode"; fi
+}
+
+# No database runs as root. Where root calls, both run as the user that PostgreSQL's package makes. It may not be able
+# to enter the checkout, so the data are in a folder of its own in /var/tmp, and .services/data is a link to that.
+# Of the caller's environment they get PATH only: a TMPDIR may be closed to them, and PG... would change what they do.
+prepare_data() {
     as_owner=(env -i PATH="$PATH" LC_ALL=C.UTF-8)
     if ((EUID == 0)); then
         id postgres >/dev/null 2>&1 || fail "there is no user postgres to run the servers as"
@@ -119,28 +138,43 @@ port_of() {
 # The port of last time, so that clients find a restarted server again; else one below those of outgoing connections.
 # Each server has numbers of its own: the first may not have taken its port yet when the second's is chosen.
 choose_port() {
-    local port first=20000
+    local port
+    local -A first=([s3]=10000 [redshift]=15000 [postgresql]=20000 [mariadb]=26000)
     port=$(port_of "$1")
-    if [[ $1 == mariadb ]]; then first=26000; fi
     until [[ $port != none ]] && ! (: <>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do
-        port=$((first + RANDOM % 6000))
+        port=$((first[$1] + RANDOM % 5000))
     done
     echo "$port"
 }
 
 make_postgresql() {
-    # C.UTF-8 orders by code point, as Redshift and Spark do. But for one user over the loopback, nobody is let in.
+    # C.UTF-8 orders by code point, as Redshift and Spark do.
     "${as_owner[@]}" "$postgresql/initdb" --username=postgres --encoding=UTF8 --locale=C.UTF-8 --auth=reject \
         --no-sync "$1" &&
-        "${as_owner[@]}" tee "$1/pg_hba.conf" <<<'host all etl 127.0.0.1/32 scram-sha-256' &&
-        alone "$1" <<<$'CREATE ROLE etl LOGIN CREATEDB\nCREATE DATABASE etl OWNER etl'
+        alone "$1" template1 < <(keys_taken_for_granted) &&
+        alone "$1" postgres <<<$'CREATE ROLE etl LOGIN\nCREATE DATABASE etl OWNER etl'
 }
 
-# Statements from standard input, one a line, on the data $1 while no server runs: so no superuser needs a password.
-# None is logged: one has the password of etl.
+# In every database: the keys of a table that is made by way of the stand-in for Redshift are not enforced, as there.
+# One statement a line: the server reads it so.
+keys_taken_for_granted() {
+    cat <<'END'
+CREATE FUNCTION take_keys_for_granted() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$ BEGIN IF current_setting('redshift.stand_in', true) = 'on' THEN UPDATE pg_index SET indisunique = false WHERE indisunique AND indexrelid IN (SELECT conindid FROM pg_constraint WHERE contype IN ('p', 'u') AND conrelid IN (SELECT objid FROM pg_event_trigger_ddl_commands())); END IF; END $$
+CREATE EVENT TRIGGER take_keys_for_granted ON ddl_command_end WHEN TAG IN ('CREATE TABLE', 'ALTER TABLE') EXECUTE FUNCTION take_keys_for_granted()
+END
+}
+
+# Statements from standard input, one a line, in the database $2 of the data $1 while no server runs: so no superuser
+# needs a password. None is logged: one has the password of etl.
 alone() {
     local settings=(-c fsync=off -c exit_on_error=on -c log_min_error_statement=panic)
-    "${as_owner[@]}" "$postgresql/postgres" --single -D "$1" "${settings[@]}" postgres
+    "${as_owner[@]}" "$postgresql/postgres" --single -D "$1" "${settings[@]}" "$2"
+}
+
+# As with MariaDB: rights over databases, and over users, to whom tests grant less. Whoever may make users may, in
+# PostgreSQL 15, also let them read the server's files: the password is all that keeps others from that.
+postgresql_user() {
+    printf "ALTER ROLE etl CREATEDB CREATEROLE PASSWORD '%s'\n" "$(<"$services/postgresql.password")"
 }
 
 start_postgresql() {
@@ -154,19 +188,25 @@ start_postgresql() {
     # server; but a server's working folder is its data.
     pid=$(head -n 1 "$data/postgresql/postmaster.pid" 2>/dev/null) || pid=none
     if [[ ! /proc/$pid/cwd -ef $data/postgresql ]]; then rm -f "$data/postgresql/postmaster.pid"; fi
-    until alone "$data/postgresql" < <(printf "ALTER ROLE etl PASSWORD '%s'\n" "$(<"$services/postgresql.password")"); do
+    # Only over the loopback, and only with a password, is anybody let in; the superuser has none.
+    "${as_owner[@]}" tee "$data/postgresql/pg_hba.conf" <<<'host all all 127.0.0.1/32 scram-sha-256' || return
+    until alone "$data/postgresql" postgres < <(postgresql_user); do
         # The last processes of a server that was killed take a moment to notice.
         if ((SECONDS >= deadline)) || ! tail -n 2 "$log" | grep -q 'is still in use'; then return 1; fi
         sleep 0.1
     done
-    launch postgresql "$postgresql/postgres" -D "$data/postgresql" "${settings[@]}"
+    launch postgresql "${as_owner[@]}" "$postgresql/postgres" -D "$data/postgresql" "${settings[@]}"
 }
 
 answers_postgresql() {
+    answers_psql "$(port_of postgresql)"
+}
+
+answers_psql() {
     (
         unset "${!PG@}"
         PGPASSWORD=$(<"$services/postgresql.password") PGCONNECT_TIMEOUT=2 \
-            "$postgresql/psql" -X -h 127.0.0.1 -p "$(port_of postgresql)" -U etl -c 'SELECT 1' etl
+            "$postgresql/psql" -X -h 127.0.0.1 -p "$1" -U etl -c 'SELECT 1' etl
     )
 }
 
@@ -189,7 +229,8 @@ start_mariadb() {
             -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 -keyout "$tls.key" -out "$tls.pem" || return
     fi
     "${as_owner[@]}" tee "$data/mariadb.sql" >/dev/null < <(mariadb_user) &&
-        launch mariadb mariadbd --no-defaults --datadir="$data/mariadb" --init-file="$data/mariadb.sql" "${settings[@]}"
+        launch mariadb "${as_owner[@]}" mariadbd --no-defaults --datadir="$data/mariadb" \
+            --init-file="$data/mariadb.sql" "${settings[@]}"
 }
 
 # Rights over the data of every database, as PostgreSQL gives with CREATEDB, and over users, to whom tests grant less;
@@ -208,6 +249,55 @@ answers_mariadb() {
         --port="$(port_of mariadb)" --user=etl --connect-timeout=2 --execute='SELECT 1' etl
 }
 
+# The Python that the servers written in it run with: SERVICES_PYTHON, or the one of the checkout's environment.
+find_services_python() {
+    python=${SERVICES_PYTHON:-}
+    if [[ -z $python ]]; then
+        # Others may read the environment, as if test.sh had made it.
+        (umask 022 && prepare_venv .venv spark-4.0.txt spark,generate,test)
+        python=$root/.venv/bin/python
+    fi
+    is_python "$python" || fail "$python is no Python 3.11 or newer"
+}
+
+start_s3() {
+    launch_python s3 -m moto.server -H 127.0.0.1 -p "$(port_of s3)"
+}
+
+# What makes the bucket says whether it is there.
+answers_s3() {
+    local port
+    port=$(port_of s3)
+    (
+        exec 3<>"/dev/tcp/127.0.0.1/$port"
+        printf '%s\r\n' "PUT /$bucket HTTP/1.1" "Host: 127.0.0.1:$port" 'Content-Length: 0' 'Connection: close' '' >&3
+        read -r -t 2 answer <&3
+        [[ $answer == HTTP/*' 200 '* ]]
+    )
+}
+
+start_redshift() {
+    launch_python redshift "$root/scripts/redshift_stand_in.py" --port "$(port_of redshift)" \
+        --postgresql "127.0.0.1:$(port_of postgresql)" --s3 "http://127.0.0.1:$(port_of s3)"
+}
+
+answers_redshift() {
+    answers_psql "$(port_of redshift)"
+}
+
+# As the caller, root or not: postgres may not be able to read the checkout. Of the caller's environment it gets PATH
+# only, and the credentials of the S3; not by way of env, among whose arguments everybody could read them.
+launch_python() {
+    local server=$1 name
+    shift
+    (
+        for name in $(compgen -e); do export -n "${name?}"; done
+        export PATH LC_ALL=C.UTF-8 AWS_ACCESS_KEY_ID=etl AWS_SECRET_ACCESS_KEY
+        AWS_SECRET_ACCESS_KEY=$(<"$services/s3.password")
+        launch "$server" "$python" "$@"
+    )
+}
+
 # In a session of its own, since a Ctrl-C at the terminal is not for the server, and with nothing of what the caller has
 # open: a lock, like the one on this file, or a pipe would last as long as the server.
 launch() {
@@ -218,7 +308,7 @@ launch() {
             open=${open##*/}
             if ((open > 2)); then exec {open}>&-; fi
         done
-        exec setsid "${as_owner[@]}" "$@"
+        exec setsid "$@"
     ) </dev/null >>"$services/$server.log" 2>&1 &
     identity "$!" >"$services/$server.pid"
 }
@@ -227,8 +317,11 @@ start() {
     local server=$1 log=$services/$1.log port
     port=$(choose_port "$server")
     echo "$port" >"$services/$server.port"
-    od -An -v -N24 -tx1 /dev/urandom | tr -d ' \n' >"$services/$server.password"
-    if [[ ! -d $data/$server ]]; then
+    # The password of the stand-in is PostgreSQL's.
+    if [[ $server != redshift ]]; then
+        od -An -v -N24 -tx1 /dev/urandom | tr -d ' \n' >"$services/$server.password"
+    fi
+    if declare -F "make_$server" >/dev/null && [[ ! -d $data/$server ]]; then
         echo "making the data of $server, once ..."
         rm -rf "$data/$server.new"
         "make_$server" "$data/$server.new" >>"$log" 2>&1 || fail "the data of $server could not be made: why is in $log"
@@ -248,21 +341,36 @@ wait_until_answers() {
 
 # printf is the shell's own: no process has the password among its arguments.
 write_env() {
-    local server name
+    local server name password
     for server in "${servers[@]}"; do
-        name=ETL_SPARK_${server^^}
+        if [[ ! -e $services/$server.pid ]]; then continue; fi
+        name=ETL_SPARK_${server^^} password=$services/${server/redshift/postgresql}.password
         printf 'export %s=%s\n' "${name}_HOST" 127.0.0.1 "${name}_PORT" "$(port_of "$server")" \
-            "${name}_USER" etl "${name}_PASSWORD" "$(<"$services/$server.password")"
+            "${name}_USER" etl "${name}_PASSWORD" "$(<"$password")"
+        if [[ $server == mariadb ]]; then
+            printf 'export %s=%q\n' "${name}_CERTIFICATE" "$(readlink -f "$services/data")/mariadb/tls.pem"
+        fi
     done >"$services/env.new"
-    printf 'export %s=%q\n' ETL_SPARK_MARIADB_CERTIFICATE "$data/mariadb/tls.pem" >>"$services/env.new"
     mv "$services/env.new" "$services/env"
 }
 
 up() {
-    local server said=()
-    install
+    local server wanted=("$@") said=()
+    if (($# == 0)); then wanted=("${servers[@]}"); fi
+    # The stand-in knows its servers by their ports, and the S3 by its password of that time: it starts anew with them.
+    for server in postgresql s3; do
+        if is_running redshift && is_among "$server" "${wanted[@]}" && ! is_running "$server"; then
+            stop redshift TERM >/dev/null
+            wanted+=(redshift)
+        fi
+    done
+    if is_among redshift "${wanted[@]}"; then wanted+=(postgresql s3); fi
+    install "${wanted[@]}"
     prepare_folder
+    if is_among postgresql "${wanted[@]}" || is_among mariadb "${wanted[@]}"; then prepare_data; fi
+    if is_among s3 "${wanted[@]}"; then find_services_python; fi
     for server in "${servers[@]}"; do
+        if ! is_among "$server" "${wanted[@]}"; then continue; fi
         if is_running "$server"; then
             said+=("$server is running already")
         else
@@ -270,27 +378,37 @@ up() {
             said+=("$server is started")
         fi
     done
-    for server in "${servers[@]}"; do wait_until_answers "$server"; done
-    rm -f "$data/mariadb.sql"
+    for server in "${servers[@]}"; do
+        if is_among "$server" "${wanted[@]}"; then wait_until_answers "$server"; fi
+    done
+    rm -f "$services/data/mariadb.sql"
     write_env
     printf '%s\n' "${said[@]}"
     printf 'credentials: source %q\n' "$services/env"
 }
 
+# A server counts once it was asked for: it has a port then. Where none was, none runs.
 status() {
-    local server state code=0
+    local server state code=0 asked=no
     for server in "${servers[@]}"; do
-        state=running
+        if [[ ! -e $services/$server.port ]]; then
+            echo "$server: never started"
+            continue
+        fi
+        asked=yes state=running
         if ! is_running "$server"; then
             state=stopped
             code=3
         fi
         echo "$server: $state, host 127.0.0.1, port $(port_of "$server"), log $services/$server.log"
     done
+    if [[ $asked == no ]]; then code=3; fi
     return $code
 }
 
 down() {
+    stop redshift TERM
+    stop s3 TERM
     stop mariadb TERM
     # PostgreSQL, at SIGTERM, would wait until its clients have gone. SIGINT is as clean.
     stop postgresql INT
@@ -300,6 +418,7 @@ down() {
 
 stop() {
     local server=$1 signal=$2 pid end=stopped deadline=$((SECONDS + 30))
+    if [[ ! -e $services/$server.port ]]; then return; fi
     if is_running "$server"; then
         read -r pid _ <"$services/$server.pid"
         kill "-$signal" "$pid"
@@ -317,14 +436,18 @@ stop() {
     rm -f "$services/$server.pid" "$services/$server.password"
 }
 
-case "$#:$*" in
-    1:up | 1:status | 1:install | 1:down | '2:down --purge') ;;
+case ${1:-} in
+    up) for server in "${@:2}"; do is_among "$server" "${servers[@]}" || usage; done ;;
+    down) [[ $* == down || $* == 'down --purge' ]] || usage ;;
+    status | install) (($# == 1)) || usage ;;
     *) usage ;;
 esac
 # One at a time. The lock is on this file, since --purge removes all others.
 exec 9<"$root/scripts/services.sh"
 if [[ $1 != status ]]; then flock 9; fi
+if [[ ${SERVICES_PYTHON:-} == [!/]*/* ]]; then SERVICES_PYTHON=$PWD/$SERVICES_PYTHON; fi
 # The servers' user may not enter the caller's folder.
 cd /
 require_own_folder
+if [[ $1 == install ]]; then set -- "$@" "${servers[@]}"; fi
 "$@"

@@ -13,7 +13,9 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import boto3
 import psutil
 import pymysql
 import pytest
@@ -22,6 +24,7 @@ from tests.databases import exported_variables
 
 PROJECT = Path(__file__).parents[1]
 SERVERS = ("postgresql", "mariadb")
+BEHIND_REDSHIFT = ("postgresql", "s3", "redshift")
 
 pytestmark = [
     pytest.mark.default_spark,
@@ -61,8 +64,9 @@ class Checkout:
                 else:
                     return subprocess.CompletedProcess(arguments, running.returncode, stdout, stderr)
 
-    def up(self) -> str:
-        run = self.run("up")
+    def up(self, *servers: str) -> str:
+        """The databases, where no servers are named."""
+        run = self.run("up", *(servers or SERVERS), SERVICES_PYTHON=sys.executable)
         assert (run.stderr, run.returncode) == ("", 0)
         return run.stdout
 
@@ -82,20 +86,28 @@ class Checkout:
             password=changed.get("password", given["ETL_SPARK_MARIADB_PASSWORD"]),
         )
 
-    def psql(self, sql: str, database: str = "etl", **changed: str) -> subprocess.CompletedProcess[str]:
-        given = self.environment()
-        variables = {
-            "PGHOST": given["ETL_SPARK_POSTGRESQL_HOST"],
-            "PGPORT": given["ETL_SPARK_POSTGRESQL_PORT"],
-            "PGUSER": given["ETL_SPARK_POSTGRESQL_USER"],
-            "PGPASSWORD": given["ETL_SPARK_POSTGRESQL_PASSWORD"],
-        }
+    def psql(
+        self, sql: str, database: str = "etl", server: str = "postgresql", **changed: str
+    ) -> subprocess.CompletedProcess[str]:
+        given, name = self.environment(), f"ETL_SPARK_{server.upper()}"
+        variables = {f"PG{part}": given[f"{name}_{part}"] for part in ("HOST", "PORT", "USER", "PASSWORD")}
         return subprocess.run(
             ["psql", "-XAtqc", sql, database],
             env={"PATH": os.environ["PATH"], **variables, **changed},
             capture_output=True,
             text=True,
             check=False,
+        )
+
+    def s3(self) -> Any:
+        """A client of the S3."""
+        given = self.environment()
+        return boto3.client(
+            "s3",
+            endpoint_url=f"http://{given['ETL_SPARK_S3_HOST']}:{given['ETL_SPARK_S3_PORT']}",
+            region_name="us-east-1",
+            aws_access_key_id=given["ETL_SPARK_S3_USER"],
+            aws_secret_access_key=given["ETL_SPARK_S3_PASSWORD"],
         )
 
 
@@ -118,9 +130,24 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
 
 @pytest.fixture
 def running(shared: Checkout) -> Checkout:
-    """With both servers up, whatever an earlier test did to them."""
+    """With both databases up, whatever an earlier test did to them."""
     shared.up()
     return shared
+
+
+@pytest.fixture(scope="module")
+def shared_redshift(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+    checkout = Checkout(copy_to(tmp_path_factory.mktemp("redshift") / "check out"))
+    yield checkout
+    assert checkout.run("down", "--purge").returncode == 0
+    assert not (checkout.folder / ".services").exists()
+
+
+@pytest.fixture
+def with_redshift(shared_redshift: Checkout) -> Checkout:
+    """With the stand-in for Redshift up, and what it needs; MariaDB was never asked for."""
+    shared_redshift.up("redshift")
+    return shared_redshift
 
 
 @pytest.fixture
@@ -155,7 +182,7 @@ def test_status_of_running_servers(running: Checkout) -> None:
         f"{server}: running, host 127.0.0.1, port {given[f'ETL_SPARK_{server.upper()}_PORT']}, "
         f"log {running.folder}/.services/{server}.log"
         for server in SERVERS
-    ]
+    ] + ["s3: never started", "redshift: never started"]
     assert (run.stderr, run.returncode) == ("", 0)
 
 
@@ -194,16 +221,16 @@ def test_nobody_else_comes_in(running: Checkout) -> None:
         assert "FATAL" in refused.stderr or "no password supplied" in refused.stderr
 
 
-def test_only_the_loopback_is_listened_on(running: Checkout) -> None:
-    given = running.environment()
-    for server in SERVERS:
-        process = running.process(server)
-        family = {process.pid, *(child.pid for child in process.children(recursive=True))}
-        open_to = {
-            tuple(c.laddr) for c in psutil.net_connections("inet") if c.pid in family and c.status == psutil.CONN_LISTEN
-        }
-        assert open_to == {("127.0.0.1", int(given[f"ETL_SPARK_{server.upper()}_PORT"]))}
-        assert not [c for c in psutil.net_connections("unix") if c.pid in family and c.laddr]
+@pytest.mark.parametrize("server", [*SERVERS, "s3", "redshift"])
+def test_only_the_loopback_is_listened_on(running: Checkout, with_redshift: Checkout, server: str) -> None:
+    checkout = running if server in SERVERS else with_redshift
+    process = checkout.process(server)
+    family = {process.pid, *(child.pid for child in process.children(recursive=True))}
+    open_to = {
+        tuple(c.laddr) for c in psutil.net_connections("inet") if c.pid in family and c.status == psutil.CONN_LISTEN
+    }
+    assert open_to == {("127.0.0.1", int(checkout.environment()[f"ETL_SPARK_{server.upper()}_PORT"]))}
+    assert not [c for c in psutil.net_connections("unix") if c.pid in family and c.laddr]
 
 
 def test_a_second_up_changes_nothing(running: Checkout) -> None:
@@ -242,6 +269,117 @@ def test_a_killed_server_is_started_again_on_its_data(running: Checkout, server:
         assert cursor.fetchall() == (("ż",),)
 
 
+def test_up_of_the_stand_in_for_redshift_brings_what_it_needs(with_redshift: Checkout) -> None:
+    parts = ("HOST", "PORT", "USER", "PASSWORD")
+    given = with_redshift.environment()
+    status = with_redshift.run("status")
+
+    assert set(given) == {f"ETL_SPARK_{s.upper()}_{n}" for s in BEHIND_REDSHIFT for n in parts}
+    assert given["ETL_SPARK_REDSHIFT_PASSWORD"] == given["ETL_SPARK_POSTGRESQL_PASSWORD"]
+    assert "mariadb: never started\n" in status.stdout
+    assert status.returncode == 0
+    known = {"PATH", "LC_ALL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "_"}
+    for server in ("s3", "redshift"):
+        process = with_redshift.process(server)
+        assert process.uids().real == os.geteuid()
+        assert set(process.environ()) <= known
+
+
+def test_s3(with_redshift: Checkout) -> None:
+    client = with_redshift.s3()
+    client.put_object(Bucket="etl-spark", Key="a/b", Body=b"c")
+    assert client.get_object(Bucket="etl-spark", Key="a/b")["Body"].read() == b"c"
+    assert [one["Name"] for one in client.list_buckets()["Buckets"]] == ["etl-spark"]
+
+
+def test_redshift(with_redshift: Checkout) -> None:
+    with_redshift.s3().put_object(Bucket="etl-spark", Key="one.csv", Body=b"1,\xc5\xbc\n")
+    with_redshift.psql("DROP TABLE IF EXISTS r", server="redshift")
+    copy = "COPY r FROM 's3://etl-spark/one.csv' IAM_ROLE default FORMAT AS CSV"
+    for sql in ("CREATE TABLE r (a int, b text)", copy):
+        run = with_redshift.psql(sql, server="redshift")
+        assert (run.stderr, run.returncode) == ("", 0)
+
+    assert with_redshift.psql("SELECT a, b FROM r").stdout == "1|ż\n"
+    assert "CREATE INDEX" in with_redshift.psql("CREATE INDEX i ON r (a)", server="redshift").stderr
+    assert with_redshift.psql("SELECT 1", server="redshift", PGPASSWORD="wrong").returncode == 2
+
+
+def test_a_killed_stand_in_is_started_again(with_redshift: Checkout) -> None:
+    before, untouched = with_redshift.environment(), with_redshift.process("postgresql")
+    with_redshift.process("redshift").kill()
+
+    after_kill, said = with_redshift.run("status"), with_redshift.up("redshift")
+
+    assert after_kill.returncode == 3
+    assert "redshift: stopped, host" in after_kill.stdout
+    assert said.splitlines()[:3] == [
+        "postgresql is running already",
+        "s3 is running already",
+        "redshift is started",
+    ]
+    assert (with_redshift.environment(), with_redshift.process("postgresql")) == (before, untouched)
+    assert with_redshift.psql("SELECT 1", server="redshift").stdout == "1\n"
+
+
+@pytest.mark.parametrize("server", ["postgresql", "s3"])
+def test_the_stand_in_starts_anew_with_what_it_needs(with_redshift: Checkout, server: str) -> None:
+    with_redshift.process(server).kill()
+
+    said = with_redshift.up(server)
+
+    assert f"{server} is started\n" in said
+    assert "redshift is started\n" in said
+    assert with_redshift.run("status").returncode == 0
+    assert with_redshift.psql("SELECT 1", server="redshift").stdout == "1\n"
+    assert with_redshift.s3().head_bucket(Bucket="etl-spark")
+
+
+def test_down_ends_the_stand_in_and_what_it_needs(with_redshift: Checkout) -> None:
+    processes = [with_redshift.process(server) for server in BEHIND_REDSHIFT]
+
+    down = with_redshift.run("down")
+
+    assert down.stdout == "redshift is stopped\ns3 is stopped\npostgresql is stopped\n"
+    assert (down.stderr, down.returncode) == ("", 0)
+    assert not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in processes)
+    assert with_redshift.run("status").returncode == 3
+
+
+def test_the_python_of_the_checkouts_environment(tmp_path: Path) -> None:
+    checkout = Checkout(copy_to(tmp_path / "check out"))
+    (checkout.folder / "requirements").mkdir()
+    shutil.copy(PROJECT / "setup.py", checkout.folder)
+    shutil.copy(PROJECT / "requirements/spark-4.0.txt", checkout.folder / "requirements")
+    python = checkout.folder / ".venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    # As environment.sh writes it, once all is installed.
+    written = (
+        'printf "%s\\n" "$PWD" && cksum <setup.py && cksum <requirements/spark-4.0.txt && echo spark,generate,test'
+    )
+    (checkout.folder / ".venv/installed").write_text(
+        subprocess.check_output(["bash", "-c", written], cwd=checkout.folder, text=True)
+    )
+
+    run = checkout.run("up", "s3")
+    names = set(checkout.environment())
+    down = checkout.run("down", "--purge")
+
+    assert (run.stderr, run.returncode) == ("", 0)
+    assert run.stdout.startswith("s3 is started\n")
+    assert names == {f"ETL_SPARK_S3_{name}" for name in ("HOST", "PORT", "USER", "PASSWORD")}
+    assert (down.stdout, down.returncode) == ("s3 is stopped\n", 0)
+
+
+def test_a_python_that_is_none(tmp_path: Path) -> None:
+    run = Checkout(copy_to(tmp_path / "check out")).run("up", "s3", SERVICES_PYTHON="/bin/false")
+
+    assert run.stderr == "services.sh: /bin/false is no Python 3.11 or newer\n"
+    assert run.returncode == 1
+
+
 def test_a_port_that_was_taken_meanwhile(running: Checkout) -> None:
     taken = int(running.environment()["ETL_SPARK_MARIADB_PORT"])
     running.run("down")
@@ -276,14 +414,18 @@ def test_down_keeps_the_data_and_spares_strangers(running: Checkout) -> None:
     assert running.psql("SELECT i FROM kept").stdout == "7\n"
 
 
-def test_no_password_is_seen(running: Checkout) -> None:
-    running.run("down")
-    said = running.up() + running.run("status").stdout
+@pytest.mark.parametrize(("servers", "seen_one"), [(SERVERS, "mariadbd"), (BEHIND_REDSHIFT, "redshift_stand_in.py")])
+def test_no_password_is_seen(
+    running: Checkout, with_redshift: Checkout, servers: tuple[str, ...], seen_one: str
+) -> None:
+    checkout = running if servers == SERVERS else with_redshift
+    checkout.run("down")
+    said = checkout.up(*servers) + checkout.run("status").stdout
 
-    passwords = [value for name, value in running.environment().items() if name.endswith("PASSWORD")]
-    seen = [said, *running.argument_lists, *argument_lists()]
-    seen += [file.read_text() for file in (running.folder / ".services").glob("*.log")]
-    assert any("mariadbd" in text for text in running.argument_lists)
+    passwords = [value for name, value in checkout.environment().items() if name.endswith("PASSWORD")]
+    seen = [said, *checkout.argument_lists, *argument_lists()]
+    seen += [file.read_text() for file in (checkout.folder / ".services").glob("*.log")]
+    assert any(seen_one in text for text in checkout.argument_lists)
     assert len(set(passwords)) == 2
     assert not [text for text in seen for password in passwords if len(password) < 20 or password in text]
 
@@ -294,7 +436,7 @@ def test_a_server_that_cannot_start_names_its_log(running: Checkout) -> None:
     good = version.read_text()
     version.write_text("9.6\n")
     try:
-        run = running.run("up")
+        run = running.run("up", "postgresql")
     finally:
         version.write_text(good)
 
@@ -339,7 +481,10 @@ def _data(folder: str, names: list[str]) -> set[str]:
     return {name for name in names if name == "data" and not (Path(folder) / name).is_symlink()}
 
 
-@pytest.mark.parametrize("arguments", [[], ["start"], ["up", "down"], ["down", "--force"], ["--help"], [""]])
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["start"], ["up", "down"], ["up", "s3 redshift"], ["status", "s3"], ["down", "--force"], ["--help"], [""]],
+)
 def test_usage(tmp_path: Path, arguments: list[str]) -> None:
     run = Checkout(copy_to(tmp_path / "check out")).run(*arguments)
 
@@ -364,7 +509,7 @@ def test_missing_packages(tmp_path: Path) -> None:
     (tools / "apt-get").write_text('#!/bin/sh\n[ "$2" = -qq ] || exit 0\n[ "$1" = update ]')
     (tools / "apt-get").chmod(0o755)
 
-    run = checkout.run("up", PATH=str(tools))
+    run = checkout.run("up", "mariadb", PATH=str(tools))
 
     (sentence,) = run.stderr.splitlines()
     assert sentence.startswith("services.sh: ")
