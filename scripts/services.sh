@@ -115,12 +115,13 @@ require_own_folder() {
 }
 
 # Which process has the pid $1, in words that no other ever has: pid, start in ticks since boot, boot.
-# Nothing where it has ended, also if nobody waits for it (state Z), as in a container with no init.
+# Nothing where it has ended, also if nobody waits for it (state Z), as in a container with no init. A process is in
+# that state as soon as its first thread has ended: while others live, it still has its port.
 identity() {
     local stat fields
     if ! stat=$(cat "/proc/$1/stat" 2>/dev/null); then return; fi
     read -ra fields <<<"${stat##*) }"
-    if [[ ${fields[0]} != [ZX] ]]; then
+    if [[ ${fields[0]} != [ZX] ]] || ((fields[17] > 1)); then
         echo "$1 ${fields[19]} $(</proc/sys/kernel/random/boot_id)"
     fi
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Literal
@@ -41,12 +42,17 @@ class FaultProxy:
         self._listener = socket.create_server((address, 0))
         self.port = int(self._listener.getsockname()[1])
         self._fault: tuple[bytes, Moment, bytes] | None = None
+        self._away = self._away_until = 0.0
         self.cut: list[str] = []
         self._meanwhile: tuple[bytes, Callable[[], object]] | None = None
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def cut_once(self, beginning: str, moment: Moment, since: str = "") -> None:
-        """Ends the next connection on which a statement begins so, once another that begins as `since` was seen."""
+    def cut_once(self, beginning: str, moment: Moment, since: str = "", away: float = 0.0) -> None:
+        """Ends the next connection on which a statement begins so, once another that begins as `since` was seen.
+
+        For `away` seconds after that nobody can connect.
+        """
+        self._away = away
         self._fault = (beginning.encode(), moment, since.encode())
 
     def meanwhile(self, beginning: str, action: Callable[[], object]) -> None:
@@ -60,6 +66,9 @@ class FaultProxy:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
+                if time.monotonic() < self._away_until:
+                    client.close()
+                    continue
                 try:
                     server = socket.create_connection(self._target)
                 except OSError:
@@ -90,6 +99,7 @@ class FaultProxy:
         if not (self._fault and statement.startswith(self._fault[0]) and self._is_due(seen)):
             return None
         moment, self._fault = self._fault[1], None
+        self._away_until = time.monotonic() + self._away
         self.cut.append(statement.decode("utf-8", "replace"))
         return moment
 

@@ -161,6 +161,18 @@ def test_a_connection_that_is_lost_in_the_swap_changes_nothing(
     assert (shop.codes(), shop.staging()) == (["c"], [])
 
 
+@pytest.mark.parametrize("kind", SWAP)
+def test_a_server_that_is_back_a_little_after_a_lost_commit_is_asked_what_became_of_it(
+    proxied: Mapping[str, tuple[Shop, FaultProxy]], kind: str
+) -> None:
+    shop, proxy = proxied[kind]
+    shop.write(("old",))
+    loads = shop.loads()
+    proxy.cut_once("COMMIT", "after", since=SWAP[kind][0], away=2.5)
+    shop.write(("a",))
+    assert (shop.codes(), shop.loads()) == (["a"], loads + 1)
+
+
 @pytest.mark.parametrize(
     ("kind", "statement"), [(kind, one) for kind, all_of in BEFORE_THE_SWAP.items() for one in all_of]
 )

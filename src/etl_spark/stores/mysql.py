@@ -17,7 +17,7 @@ from etl_spark.core.errors import EtlError
 from etl_spark.core.sinks import MySqlSink
 from etl_spark.core.table import Table
 from etl_spark.stores.ddl import Found, MySqlDdl
-from etl_spark.stores.warehouse import STAGING, ConnectionLostError, Session, Warehouse
+from etl_spark.stores.warehouse import STAGING, ConnectionLostError, Session, UnreachableError, Warehouse
 
 STRICT = "STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
 """Without it MariaDB and MySQL store what fits of a value, and say nothing."""
@@ -93,7 +93,7 @@ class MySql(Warehouse):
         try:
             return MySqlSession(self._engine.connect().execution_options(no_parameters=True))
         except DBAPIError as error:
-            raise EtlError(f"cannot connect to {self.place}: {_said(error)}") from None
+            raise UnreachableError(f"cannot connect to {self.place}: {_said(error)}") from None
 
     def found(self, session: Session, table: str) -> tuple[Sequence[Found], Sequence[str]] | None:
         columns = session.run(

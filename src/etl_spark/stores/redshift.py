@@ -23,7 +23,7 @@ from etl_spark.core.table import Column, Table
 from etl_spark.stores.ddl import Found, RedshiftDdl
 from etl_spark.stores.files import CSV_OPTIONS
 from etl_spark.stores.jdbc import dates_as_text
-from etl_spark.stores.warehouse import LEDGER, STAGING, ConnectionLostError, Session, Warehouse
+from etl_spark.stores.warehouse import LEDGER, STAGING, ConnectionLostError, Session, UnreachableError, Warehouse
 
 _MOST_PARAMETERS = 32_767
 """The most values that one statement may have."""
@@ -100,8 +100,11 @@ class Redshift(Warehouse):
         except Py4JJavaError as error:
             if is_instance_of(gateway, error.java_exception, "java.lang.ClassNotFoundException"):
                 raise EngineError(f"Redshift's driver is missing: add --packages {self._sink.package}") from None
-            raise EtlError(f"cannot connect to {self.place}: {_said(error)}") from None
-        session.run("SET timezone TO 'UTC'")
+            raise UnreachableError(f"cannot connect to {self.place}: {_said(error)}") from None
+        try:
+            session.run("SET timezone TO 'UTC'")
+        except ConnectionLostError as lost:
+            raise UnreachableError(f"cannot connect to {self.place}: {lost}") from None
         return session
 
     def verify(self) -> None:

@@ -47,10 +47,16 @@ STAGING = "etl_staging_"
 """What the names of staging tables begin with."""
 
 _ATTEMPTS = 3
+_SWAPS = 6
+"""Attempts at a swap, over half a minute: a server that is started again is back by then."""
 
 
 class ConnectionLostError(Exception):
     """The database went away, or gave up in favour of another transaction: nobody knows yet what it still did."""
+
+
+class UnreachableError(EtlError):
+    """There is no connection to be had."""
 
 
 class Session(Protocol):
@@ -115,7 +121,7 @@ class Warehouse(ABC):
 
     @abstractmethod
     def connect(self) -> Session:
-        """A new connection. Raises EtlError, without a secret, where there is none to be had."""
+        """A new connection. Raises UnreachableError, without a secret."""
 
     @abstractmethod
     def found(self, session: Session, table: str) -> tuple[Sequence[Found], Sequence[str]] | None:
@@ -188,7 +194,7 @@ class Warehouse(ABC):
         )
 
     def verify(self) -> None:
-        """Raises EtlError where no connection is to be had."""
+        """Raises EtlError where a load could not even begin."""
         self.connect().close()
 
     def write(self, df: DataFrame, table: Table, scope: Scope) -> None:
@@ -322,16 +328,17 @@ class Warehouse(ABC):
                 )
 
     def _swap(self, load: Load) -> None:
-        for attempt in range(1, _ATTEMPTS + 1):
+        for attempt in range(1, _SWAPS + 1):
             try:
                 with self.session() as session:
                     self._replace(session, load)
                 return
-            except ConnectionLostError:
+            except (ConnectionLostError, UnreachableError) as lost:
                 # The answer to COMMIT may be what was lost: the next attempt asks the ledger.
-                if attempt == _ATTEMPTS:
-                    raise
-                time.sleep(attempt)
+                if attempt == _SWAPS:
+                    what = f"{self.place}: whether {load.table.name} was loaded is not known"
+                    raise EtlError(f"{what}: {lost}: run again") from lost
+                time.sleep(2 ** (attempt - 1))
 
     def _replace(self, session: Session, load: Load) -> None:
         target, ledger, columns = (
