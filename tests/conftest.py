@@ -22,7 +22,7 @@ from etl_spark.core.sinks import MYSQL_DRIVERS
 from etl_spark.pipelines import PIPELINES
 from etl_spark.pipelines.viewing.settings import LogRules, ViewingSettings
 from etl_spark.pipelines.viewing.tables import VIEWING_DAILY
-from tests.databases import Server, exported_variables
+from tests.databases import Server, exported_variables, s3a_settings
 from tests.published import Published
 from tests.stores.shop import ROLE
 
@@ -65,17 +65,8 @@ def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str,
 @pytest.fixture(scope="session")
 def bucket(spark: SparkSession, databases: Mapping[str, Server]) -> str:
     """A bucket in the S3 of this test run, as Spark names it."""
-    server = databases["s3"]
-    settings = {
-        "endpoint": f"http://{server.host}:{server.port}",
-        "endpoint.region": "us-east-1",
-        "path.style.access": "true",
-        "connection.ssl.enabled": "false",
-        "access.key": server.user,
-        "secret.key": server.password,
-    }
-    for name, value in settings.items():
-        spark._jsc.hadoopConfiguration().set(f"fs.s3a.{name}", value)
+    for name, value in s3a_settings(databases["s3"]).items():
+        spark._jsc.hadoopConfiguration().set(name, value)
     return "s3a://etl-spark"
 
 

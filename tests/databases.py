@@ -102,3 +102,15 @@ def exported_variables(env: Path) -> dict[str, str]:
     command = ["bash", "-euc", 'source "$0" && env -0', str(env)]
     printed = subprocess.check_output(command, env={"PATH": os.environ["PATH"]}, text=True)
     return dict(line.split("=", 1) for line in printed.split("\0") if line.startswith("ETL_SPARK_"))
+
+
+def s3a_settings(server: Server) -> dict[str, str]:
+    """How Hadoop reaches an S3 that scripts/services.sh has started."""
+    return {
+        "fs.s3a.endpoint": f"http://{server.host}:{server.port}",
+        "fs.s3a.endpoint.region": "us-east-1",
+        "fs.s3a.path.style.access": "true",
+        "fs.s3a.connection.ssl.enabled": "false",
+        "fs.s3a.access.key": server.user,
+        "fs.s3a.secret.key": server.password,
+    }
