@@ -48,29 +48,18 @@ class Server:
 
     def rows(self, sql: str, database: str) -> list[tuple[Any, ...]]:
         """What `sql` returns, as Python has it."""
+        with self.connect(database) as connection:
+            cursor = connection.cursor()
+            cursor.execute(sql)
+            return list(cursor.fetchall())
+
+    def connect(self, database: str) -> Any:
+        """A connection as the DB-API has it; each statement is a transaction of its own, unless it begins one."""
+        login: dict[str, Any] = {"host": self.host, "port": int(self.port)}
+        login |= {"user": self.user, "password": self.password, "autocommit": True}
         if self.kind == "mariadb":
-            with self.connect(database) as connection:
-                cursor = connection.cursor()
-                cursor.execute(sql)
-                return list(cursor.fetchall())
-        with self.connect_postgresql(database) as connection:
-            return connection.execute(sql.encode()).fetchall()
-
-    def connect_postgresql(self, database: str) -> psycopg.Connection:
-        """Of PostgreSQL and the stand-in for Redshift. Each statement is a transaction of its own."""
-        return psycopg.connect(
-            host=self.host,
-            port=int(self.port),
-            user=self.user,
-            password=self.password,
-            dbname=database,
-            autocommit=True,
-        )
-
-    def connect(self, database: str) -> pymysql.Connection[pymysql.cursors.Cursor]:
-        """Of MariaDB alone."""
-        given: dict[str, Any] = {"host": self.host, "port": int(self.port), "user": self.user}
-        return pymysql.connect(**given, password=self.password, database=database, autocommit=True)
+            return pymysql.connect(**login, database=database)
+        return psycopg.connect(**login, dbname=database)
 
     def run(self, sql: str, database: str = "etl", folder: Path | None = None) -> str:
         """What the server's own client prints of `sql`, run in `database`: a line a row, tabs between its values.

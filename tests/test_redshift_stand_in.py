@@ -94,7 +94,7 @@ def server(databases: Mapping[str, Server]) -> Server:
 @pytest.fixture
 def warehouse(server: Server) -> Iterator[Warehouse]:
     """An empty database."""
-    with server.connect_postgresql("stand_in") as connection:
+    with server.connect("stand_in") as connection:
         opened = Warehouse(connection)
         for (table,) in opened.rows("SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"):
             opened.run(f'DROP TABLE "{table}"')
@@ -110,7 +110,7 @@ def s3(databases: Mapping[str, Server]) -> S3:
 
 @contextmanager
 def another(server: Server) -> Iterator[Warehouse]:
-    with server.connect_postgresql("stand_in") as connection:
+    with server.connect("stand_in") as connection:
         yield Warehouse(connection)
 
 
@@ -119,9 +119,9 @@ def another(server: Server) -> Iterator[Warehouse]:
 
 def test_login(server: Server) -> None:
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
-        replace(server, password="wrong").connect_postgresql("stand_in")
+        replace(server, password="wrong").connect("stand_in")
     with pytest.raises(psycopg.OperationalError, match='database "nowhere" does not exist'):
-        server.connect_postgresql("nowhere")
+        server.connect("nowhere")
 
 
 def test_start_up_parameters_that_postgresql_does_not_know_are_dropped(server: Server) -> None:
@@ -363,7 +363,7 @@ def test_a_primary_key_is_there_and_is_taken_for_granted(warehouse: Warehouse) -
 
 
 def test_primary_keys_hold_where_a_table_is_not_redshifts(databases: Mapping[str, Server]) -> None:
-    with databases["postgresql"].connect_postgresql("etl") as connection:
+    with databases["postgresql"].connect("etl") as connection:
         connection.execute("CREATE TEMP TABLE t (a INT PRIMARY KEY)")
         connection.execute("INSERT INTO t VALUES (1)")
         with pytest.raises(errors.UniqueViolation):
@@ -689,7 +689,7 @@ def test_a_connection_that_postgresql_ends_during_a_copy(
     warehouse.run(f"CREATE TABLE t ({', '.join(f'c{n} bigint' for n in range(5))})")
 
     def end_it() -> None:
-        with databases["postgresql"].connect_postgresql("stand_in") as behind:
+        with databases["postgresql"].connect("stand_in") as behind:
             while not behind.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_progress_copy WHERE tuples_processed > 0"
             ).fetchall():
@@ -719,8 +719,8 @@ def test_a_postgresql_that_comes_later(databases: Mapping[str, Server]) -> None:
         server = replace(behind, port=words[2])
         for _ in range(2):
             with pytest.raises(psycopg.OperationalError):
-                server.connect_postgresql("etl")
-            with forwarded(port, (behind.host, int(behind.port))), server.connect_postgresql("etl") as connection:
+                server.connect("etl")
+            with forwarded(port, (behind.host, int(behind.port))), server.connect("etl") as connection:
                 assert connection.execute("SELECT 1").fetchall() == [(1,)]
         stand_in.terminate()
 
