@@ -115,15 +115,19 @@ require_own_folder() {
 }
 
 # Which process has the pid $1, in words that no other ever has: pid, start in ticks since boot, boot.
-# Nothing where it has ended, also if nobody waits for it (state Z), as in a container with no init. A process is in
-# that state as soon as its first thread has ended: while others live, it still has its port.
+# Nothing where it has ended, also if nobody waits for it (state Z), as in a container with no init. It is in that state
+# as soon as its first thread has ended, and has its port until the others have, a moment later.
 identity() {
     local stat fields
-    if ! stat=$(cat "/proc/$1/stat" 2>/dev/null); then return; fi
-    read -ra fields <<<"${stat##*) }"
-    if [[ ${fields[0]} != [ZX] ]] || ((fields[17] > 1)); then
-        echo "$1 ${fields[19]} $(</proc/sys/kernel/random/boot_id)"
-    fi
+    while stat=$(cat "/proc/$1/stat" 2>/dev/null); do
+        read -ra fields <<<"${stat##*) }"
+        if [[ ${fields[0]} != [ZX] ]]; then
+            echo "$1 ${fields[19]} $(</proc/sys/kernel/random/boot_id)"
+            return
+        fi
+        if ((fields[17] <= 1)); then return; fi
+        sleep 0.01
+    done
 }
 
 is_running() {
