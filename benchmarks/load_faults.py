@@ -36,7 +36,6 @@ from pathlib import Path
 from threading import Condition, Event, Thread
 from typing import IO, Any, Literal, Protocol
 
-import boto3
 import psutil
 import pyspark.sql.functions as F
 from pyspark.sql import DataFrame, SparkSession
@@ -56,7 +55,7 @@ from etl_spark.stores.lake import Lake
 from etl_spark.stores.mysql import LOADING_RIGHTS, MySql
 from etl_spark.stores.redshift import Redshift
 from etl_spark.stores.warehouse import LEDGER, STAGING, Session, Warehouse
-from tests.databases import Server, exported_variables, s3a_settings
+from tests.databases import Server, exported_variables, s3_client, s3a_settings
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -77,7 +76,8 @@ DAYS = tuple(date(2022, 4, day) for day in range(1, 7))
 LOADED, OTHER = DAYS[1:-1], (DAYS[0], DAYS[-1])
 """The days of the loads, and those that no load but the first touches."""
 VERSIONS = ("A", "B")
-BUCKET = "etl-spark"
+BUCKET = "load-faults"
+"""Not the one that scripts/services.sh makes, which a test run has in an S3 of its own."""
 
 LIMIT = 180.0
 """Seconds after which whatever is waited for is taken to hang."""
@@ -396,14 +396,15 @@ class InRedshift(InDatabase):
             self.database,
         )
         self.reader = replace(behind, user=loader, password="pass-word")
-        self._s3 = s3
+        self._s3 = s3_client(s3)
+        self._s3.create_bucket(Bucket=BUCKET)
         self.place = {
             "url": redshift.url(self.database),
             "user": loader,
             "password": "pass-word",
             "way": self.way,
             "temporary": f"s3a://{BUCKET}/{self.database}",
-            "s3": json.dumps(s3a_settings(s3)),
+            "s3": json.dumps(s3a_settings(s3, BUCKET)),
         }
 
     @staticmethod
@@ -415,14 +416,7 @@ class InRedshift(InDatabase):
         return telling(Redshift(sink, Credentials(place["user"], place["password"]), "run", spark), tell)
 
     def left_over(self) -> list[str]:
-        client = boto3.client(
-            "s3",
-            endpoint_url=f"http://{self._s3.host}:{self._s3.port}",
-            region_name="us-east-1",
-            aws_access_key_id=self._s3.user,
-            aws_secret_access_key=self._s3.password,
-        )
-        found = client.list_objects_v2(Bucket=BUCKET, Prefix=f"{self.database}/")
+        found = self._s3.list_objects_v2(Bucket=BUCKET, Prefix=f"{self.database}/")
         keys = [one["Key"] for one in found.get("Contents", ())]
         # Hadoop leaves an object for a folder that has become empty.
         return [*super().left_over(), *(key for key in keys if not key.endswith("/"))]

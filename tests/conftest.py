@@ -65,9 +65,10 @@ def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str,
 @pytest.fixture(scope="session")
 def bucket(spark: SparkSession, databases: Mapping[str, Server]) -> str:
     """A bucket in the S3 of this test run, as Spark names it."""
-    for name, value in s3a_settings(databases["s3"]).items():
+    bucket = "etl-spark"
+    for name, value in s3a_settings(databases["s3"], bucket).items():
         spark._jsc.hadoopConfiguration().set(name, value)
-    return "s3a://etl-spark"
+    return f"s3a://{bucket}"
 
 
 @pytest.fixture(scope="session")

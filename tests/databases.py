@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+import boto3
 import psycopg
 import pymysql
 
@@ -93,13 +94,28 @@ def exported_variables(env: Path) -> dict[str, str]:
     return dict(line.split("=", 1) for line in printed.split("\0") if line.startswith("ETL_SPARK_"))
 
 
-def s3a_settings(server: Server) -> dict[str, str]:
-    """How Hadoop reaches an S3 that scripts/services.sh has started."""
-    return {
-        "fs.s3a.endpoint": f"http://{server.host}:{server.port}",
-        "fs.s3a.endpoint.region": "us-east-1",
-        "fs.s3a.path.style.access": "true",
-        "fs.s3a.connection.ssl.enabled": "false",
-        "fs.s3a.access.key": server.user,
-        "fs.s3a.secret.key": server.password,
+def s3_client(server: Server) -> Any:
+    """A client of an S3 that scripts/services.sh has started."""
+    return boto3.client(
+        "s3",
+        endpoint_url=f"http://{server.host}:{server.port}",
+        region_name="us-east-1",
+        aws_access_key_id=server.user,
+        aws_secret_access_key=server.password,
+    )
+
+
+def s3a_settings(server: Server, bucket: str) -> dict[str, str]:
+    """How Hadoop reaches `bucket` in an S3 that scripts/services.sh has started.
+
+    A JVM goes on with the client that it first made for a bucket's name: two servers need two names.
+    """
+    settings = {
+        "endpoint": f"http://{server.host}:{server.port}",
+        "endpoint.region": "us-east-1",
+        "path.style.access": "true",
+        "connection.ssl.enabled": "false",
+        "access.key": server.user,
+        "secret.key": server.password,
     }
+    return {f"fs.s3a.bucket.{bucket}.{name}": value for name, value in settings.items()}

@@ -20,14 +20,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import boto3
 import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from psycopg import errors
 
-from tests.databases import Server
+from tests.databases import Server, s3_client
 
 STAND_IN = Path(__file__).parents[1] / "scripts" / "redshift_stand_in.py"
 BUCKET = "etl-spark"
@@ -103,9 +102,7 @@ def warehouse(server: Server) -> Iterator[Warehouse]:
 
 @pytest.fixture(scope="module")
 def s3(databases: Mapping[str, Server]) -> S3:
-    server = databases["s3"]
-    keys = {"aws_access_key_id": server.user, "aws_secret_access_key": server.password}
-    return S3(boto3.client("s3", endpoint_url=f"http://{server.host}:{server.port}", region_name="us-east-1", **keys))
+    return S3(s3_client(databases["s3"]))
 
 
 @contextmanager

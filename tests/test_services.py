@@ -15,12 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import boto3
 import psutil
 import pymysql
 import pytest
 
-from tests.databases import exported_variables
+from tests.databases import Server, exported_variables, s3_client
 
 PROJECT = Path(__file__).parents[1]
 SERVERS = ("postgresql", "mariadb")
@@ -101,14 +100,7 @@ class Checkout:
 
     def s3(self) -> Any:
         """A client of the S3."""
-        given = self.environment()
-        return boto3.client(
-            "s3",
-            endpoint_url=f"http://{given['ETL_SPARK_S3_HOST']}:{given['ETL_SPARK_S3_PORT']}",
-            region_name="us-east-1",
-            aws_access_key_id=given["ETL_SPARK_S3_USER"],
-            aws_secret_access_key=given["ETL_SPARK_S3_PASSWORD"],
-        )
+        return s3_client(Server.of("s3", self.environment()))
 
 
 def argument_lists() -> set[str]:
