@@ -37,6 +37,7 @@ setup(
             "psycopg[binary]>=3.2",
             "pyarrow>=18",
             "pytest>=8.4",
+            "pytest-xdist>=3.8",
             "ruff>=0.14",
             "types-psutil",
             "types-PyMySQL",

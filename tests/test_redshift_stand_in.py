@@ -592,7 +592,7 @@ def test_csv(warehouse: Warehouse, s3: S3) -> None:
     ]
 
 
-@pytest.mark.parametrize("content", [b"no gzip", gzip.compress(b"1\n" * 1000)[:-9]])
+@pytest.mark.parametrize("content", [b"no gzip", gzip.compress(b"1\n" * 1000)[:-9]], ids=["no gzip", "cut off"])
 def test_gzip_that_is_broken(warehouse: Warehouse, s3: S3, content: bytes) -> None:
     s3.put("broken.gz", content)
     warehouse.run("CREATE TABLE t (a int)")

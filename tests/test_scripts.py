@@ -333,9 +333,14 @@ def test_ci_runs_the_checks_then_both_spark_lines(ready: Checkout) -> None:
     run = ready.run("-k", "a b", script=".ci/run")
 
     assert (run.stderr, run.returncode) == ("", 0)
-    *checks, one, other = ready.calls()[-6:]
-    assert checks == ["ruff check", "ruff format --check", "mypy ", "lint-imports --no-logo"]
-    assert {one, other} == {"-m pytest -m not default_spark -k a b", "-m pytest -k a b"}
+    assert ready.calls()[-6:] == [
+        "ruff check",
+        "ruff format --check",
+        "mypy ",
+        "lint-imports --no-logo",
+        "-m pytest --numprocesses 2 --dist loadfile -m not default_spark -k a b",
+        "-m pytest --numprocesses 2 --dist loadfile -k a b",
+    ]
     assert [line for line in run.stdout.splitlines() if line.startswith("pytest")] == [
         f"pytest with {ready.folder}/{lane}/bin/python" for lane in (".venv-spark3.5", ".venv")
     ]
