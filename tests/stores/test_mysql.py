@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
@@ -13,7 +14,7 @@ from etl_spark.core.sinks import MySqlSink
 from etl_spark.stores.mysql import LOADING_RIGHTS, MySql
 from tests.databases import Server
 from tests.fault_proxy import fault_proxy
-from tests.stores.shop import ALL, PRODUCT, Shop, own_name
+from tests.stores.shop import ALL, EXTREMES, PRODUCT, Shop, own_name
 
 pytestmark = pytest.mark.default_spark
 
@@ -25,6 +26,32 @@ def shop(spark: SparkSession, databases: Mapping[str, Server]) -> Shop:
     server, name = databases["mariadb"], own_name("shop")
     server.create(name)
     return Shop("mysql", spark, server, name, "")
+
+
+def test_rows_go_by_the_driver_where_the_server_takes_no_files(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a cluster, too: the choice is turned, and the way is real."""
+    shop.write(*EXTREMES)
+    as_files = sorted(shop.rows("SELECT * FROM product"), key=str)
+    monkeypatch.setattr(MySql, "_takes_files", lambda self, spark: False)
+    shop.write(*EXTREMES)
+    assert sorted(shop.rows("SELECT * FROM product"), key=str) == as_files
+    assert len(as_files) == len(EXTREMES)
+
+
+def test_what_the_server_would_change_on_its_way_from_a_file_is_refused(
+    shop: Shop, spark: SparkSession, tmp_path: Path
+) -> None:
+    """With LOCAL it only warns."""
+    shop.write(("a",))
+    shop.run("CREATE TABLE etl_staging_x LIKE product; ALTER TABLE etl_staging_x DROP PRIMARY KEY")
+    file = tmp_path / "a folder" / "rows"
+    file.parent.mkdir()
+    file.write_text("\t".join(["x" * 30, *["\\N"] * (len(PRODUCT.columns) - 1)]) + "\n")
+    store = shop.store()
+    assert isinstance(store, MySql)
+    with pytest.raises(EtlError, match="product was not loaded: Data truncated for column 'code'"):
+        store._load_file(spark, PRODUCT, "etl_staging_x", file)
+    shop.run("DROP TABLE etl_staging_x")
 
 
 def test_a_table_is_made_with_comments(shop: Shop) -> None:

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pyspark.sql.functions as F
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 
 from etl_spark.core.errors import EngineError, EtlError
 from etl_spark.core.table import Table, date_pattern
+
+
+def connect_in_java(spark: SparkSession, options: Mapping[str, str]) -> Any:
+    """A connection of the JVM: url, driver, and the driver's own options. Raises Py4JJavaError."""
+    jvm: Any = spark._jvm
+    given = dict(options)
+    # By Spark's class loader, which knows the jars of --packages; java.sql.DriverManager does not look there.
+    loader = jvm.java.lang.Thread.currentThread().getContextClassLoader()
+    driver, url = loader.loadClass(given.pop("driver")).newInstance(), given.pop("url")
+    properties = jvm.java.util.Properties()
+    for name, value in given.items():
+        properties.setProperty(name, value)
+    return driver.connect(url, properties)
 
 
 def dates_as_text(df: DataFrame, table: Table) -> DataFrame:
@@ -17,8 +33,15 @@ def dates_as_text(df: DataFrame, table: Table) -> DataFrame:
     Drivers would take them through the zone of the machine, and early ones through another calendar. A server in strict
     mode refuses a text that is no date.
     """
-    patterns = {column.name: date_pattern(column) for column in table.columns if column.type in ("DATE", "TIMESTAMP")}
-    return df.withColumns({name: F.date_format(name, pattern) for name, pattern in patterns.items()})
+    texts = {
+        # A date's text is the pattern's, in a fraction of its time.
+        column.name: F.col(column.name).cast("string")
+        if column.type == "DATE"
+        else F.date_format(column.name, date_pattern(column))
+        for column in table.columns
+        if column.type in ("DATE", "TIMESTAMP")
+    }
+    return df.withColumns(texts)
 
 
 def failure(error: Py4JJavaError | PySparkException, what: str, package: str, password: str) -> EtlError:

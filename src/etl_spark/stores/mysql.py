@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import ssl
+import tempfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+import pyspark.sql.functions as F
 import sqlalchemy
-from pyspark.sql import DataFrame
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+from pyspark.sql import Column as SparkColumn
+from pyspark.sql import DataFrame, SparkSession
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
@@ -15,8 +23,9 @@ from etl_spark.config import Credentials
 from etl_spark.core.database import Database
 from etl_spark.core.errors import EtlError
 from etl_spark.core.sinks import MySqlSink
-from etl_spark.core.table import Table
+from etl_spark.core.table import Column, Table
 from etl_spark.stores.ddl import Found, MySqlDdl
+from etl_spark.stores.jdbc import connect_in_java, dates_as_text
 from etl_spark.stores.warehouse import STAGING, ConnectionLostError, Session, UnreachableError, Warehouse
 
 STRICT = "STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
@@ -27,6 +36,9 @@ LOADING_RIGHTS = ("SELECT", "INSERT", "DELETE", "CREATE", "DROP")
 
 _LOST = frozenset({1053, 1205, 1213, 1317, 1927, 2002, 2003, 2006, 2013, 2055, 4031})
 """The numbers of errors that end a connection, or a transaction in favour of another."""
+
+_ESCAPES = {"\t": "t", "\n": "n", "\r": "r", "\0": "0"}
+"""What stands behind a backslash for a character, in a file for LOAD DATA."""
 
 _SSL_MODES = {"disable": "DISABLED", "trust": "REQUIRED", "verify-ca": "VERIFY_CA", "verify-full": "VERIFY_IDENTITY"}
 """MariaDB's words for what to ask of a server's certificate, and MySQL's."""
@@ -115,7 +127,55 @@ class MySql(Warehouse):
         )
 
     def stage(self, df: DataFrame, table: Table, staging: str) -> None:
-        self.append(df, table, staging, self._options())
+        if self._takes_files(df.sparkSession):
+            with tempfile.TemporaryDirectory(prefix="etl_spark-") as folder:
+                self._load_files(df, table, staging, Path(folder) / "rows")
+        else:
+            self.append(df, table, staging, self._options())
+
+    def _takes_files(self, spark: SparkSession) -> bool:
+        """Whether rows can go there as files: half the time of the fastest INSERT.
+
+        The files of executors on other machines are not here, and Connector/J would send the server any file. MariaDB's
+        driver compares the path that the server asks for with the one in the statement, and knows no escapes in it.
+        """
+        is_local = str(spark.sparkContext.master).startswith("local[")
+        if self._sink.driver != "mariadb" or not is_local or set("'\\") & set(tempfile.gettempdir()):
+            return False
+        with self.session() as session:
+            ((allowed,),) = session.run("SELECT @@GLOBAL.local_infile")
+        return bool(allowed)
+
+    def _load_files(self, df: DataFrame, table: Table, staging: str, folder: Path) -> None:
+        """Writes `df` into files in `folder`, as LOAD DATA reads them, and loads these side by side."""
+        values = [_in_file(column) for column in table.columns]
+        lines = dates_as_text(self.in_order(df, table), table).select(F.concat_ws("\t", *values))
+        try:
+            lines.write.text(folder.as_uri())
+            with ThreadPoolExecutor(self._sink.connections) as pool:
+                load = partial(self._load_file, df.sparkSession, table, staging)
+                list(pool.map(load, sorted(folder.glob("part-*"))))
+        except (Py4JJavaError, PySparkException) as error:
+            raise self.failure(error, table) from None
+
+    def _load_file(self, spark: SparkSession, table: Table, staging: str, file: Path) -> None:
+        """By the driver of the JVM, which sends the server this file, and no other that it may ask for."""
+        kept = {column.name for column in table.columns if column.type == "BINARY"}
+        names = ", ".join(f"@{name}" if name in kept else self.ddl.quoted(name) for name in table.column_names)
+        unhexed = ", ".join(f"{self.ddl.quoted(name)} = UNHEX(@{name})" for name in kept)
+        connection = connect_in_java(spark, {**self._options(), "allowLocalInfile": "true"})
+        try:
+            statement = connection.createStatement()
+            statement.execute(
+                f"LOAD DATA LOCAL INFILE '{file}' INTO TABLE {self.ddl.quoted(staging)} CHARACTER SET utf8mb4 "
+                f"({names}){f' SET {unhexed}' if unhexed else ''}"
+            )
+            # With LOCAL, the server only warns of a value that it has changed.
+            warning = statement.getWarnings()
+            if warning is not None:
+                raise EtlError(f"{self.place}: {table.name} was not loaded: {warning.getMessage()}")
+        finally:
+            connection.close()
 
     def _options(self) -> dict[str, str]:
         """Spark's options for the driver; Spark shows none that is named password."""
@@ -193,6 +253,23 @@ class MySql(Warehouse):
 
     def as_text(self, sql: str, type_name: str) -> str:
         return f"DATE_FORMAT({sql}, '{'%Y-%m-%d' if type_name == 'DATE' else '%Y-%m-%d %H:%i:%s.%f'}')"
+
+
+def _in_file(column: Column) -> SparkColumn:
+    """The text of a value as LOAD DATA reads it: NULL is \\N, and what ends a value or a line has a backslash."""
+    value = F.col(column.name)
+    match column.type:
+        case "BINARY":
+            text = F.hex(value)
+        case "BOOLEAN":
+            text = value.cast("int").cast("string")
+        case _ if column.length:
+            text = value
+            for meant in ("\\", "\t", "\n", "\r", "\0"):
+                text = F.replace(text, F.lit(meant), F.lit(f"\\{_ESCAPES.get(meant, meant)}"))
+        case _:
+            text = value.cast("string")
+    return F.coalesce(text, F.lit("\\N"))
 
 
 def _ssl_mode(database: Database) -> str:

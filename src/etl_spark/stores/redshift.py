@@ -22,7 +22,7 @@ from etl_spark.core.sinks import RedshiftSink
 from etl_spark.core.table import Column, Table
 from etl_spark.stores.ddl import Found, RedshiftDdl
 from etl_spark.stores.files import CSV_OPTIONS
-from etl_spark.stores.jdbc import dates_as_text
+from etl_spark.stores.jdbc import connect_in_java, dates_as_text
 from etl_spark.stores.warehouse import LEDGER, STAGING, ConnectionLostError, Session, UnreachableError, Warehouse
 
 _MOST_PARAMETERS = 32_767
@@ -87,16 +87,9 @@ class Redshift(Warehouse):
         self._temporary = FileSystem(spark, sink.temporary, EtlError) if sink.way == "copy" else None
 
     def connect(self) -> Session:
-        jvm, gateway = self._spark._jvm, self._spark.sparkContext._gateway
-        options = self._options()
+        gateway = self._spark.sparkContext._gateway
         try:
-            # By Spark's class loader, which knows the jars of --packages; java.sql.DriverManager does not look there.
-            loader = jvm.java.lang.Thread.currentThread().getContextClassLoader()  # type: ignore[union-attr]
-            driver = loader.loadClass(options.pop("driver")).newInstance()
-            url, properties = options.pop("url"), jvm.java.util.Properties()  # type: ignore[union-attr]
-            for name, value in options.items():
-                properties.setProperty(name, value)
-            session = RedshiftSession(driver.connect(url, properties), gateway)
+            session = RedshiftSession(connect_in_java(self._spark, self._options()), gateway)
         except Py4JJavaError as error:
             if is_instance_of(gateway, error.java_exception, "java.lang.ClassNotFoundException"):
                 raise EngineError(f"Redshift's driver is missing: add --packages {self._sink.package}") from None
