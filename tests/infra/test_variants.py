@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import boto3
 import pytest
 
 from tests.infra.deployed import UNSUPPORTED, Deployed, aws
-from tests.infra.template import CODE_PREFIX, FULL, MINIMAL, OWN_NETWORK, Parameters
+from tests.infra.template import CODE_PREFIX, FULL, MINIMAL, OWN_NETWORK, PATH, Parameters, raw
 
 
 @pytest.fixture(autouse=True)
@@ -44,3 +45,15 @@ def test_own_network_is_used_as_it_is() -> None:
     ]
     assert group["VpcId"] == vpc
     assert deployed.outputs["SubnetIds"] == OWN_NETWORK["SubnetIds"]
+
+
+def test_page_names_what_was_not_verified_and_every_parameter() -> None:
+    page = PATH.with_name("README.md").read_text(encoding="utf-8")
+    not_verified = page.split("\n## Not verified\n")[1]
+    assert set(re.findall(r"`(AWS::\w+::\w+)`", not_verified)) == UNSUPPORTED
+    parameters = page.split("\n## Parameters\n")[1].split("\n## ")[0]
+    named = {name for row in re.findall(r"^\| (`.*?) \|", parameters, re.M) for name in re.findall(r"`(\w+)`", row)}
+    assert named == set(raw()["Parameters"])
+    outputs = page.split("\n## Deploying\n")[1].split("\n## ")[0]
+    listed = {name for row in re.findall(r"^\| (`.*?) \|", outputs, re.M) for name in re.findall(r"`(\w+)`", row)}
+    assert listed == set(raw()["Outputs"])
