@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from jinja2 import Environment, StrictUndefined
 
+pytestmark = pytest.mark.default_spark
+
 PATH = Path(__file__).parents[2] / "docs" / "airflow" / "etl_spark_daily.py"
 TREE = ast.parse(PATH.read_text(encoding="utf-8"), feature_version=(3, 11))
 CONSTANTS: dict[str, Any] = {

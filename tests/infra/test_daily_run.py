@@ -10,6 +10,8 @@ from cfnlint.api import lint
 
 from tests.infra.template import CODE_PREFIX, FULL, PATH, Parameters, Stack, raw
 
+pytestmark = pytest.mark.default_spark
+
 KNOWN = {
     "Bucket": {"Ref": "the-bucket", "Arn": "arn:aws:s3:::the-bucket"},
     "Application": {"Ref": "00abc"},

@@ -21,6 +21,8 @@ from tests.infra.deployed import Deployed, aws
 from tests.infra.template import FULL, REGION, STACK
 from tests.infra.test_daily_run import starts
 
+pytestmark = pytest.mark.default_spark
+
 
 @pytest.fixture(scope="module")
 def deployed() -> Iterator[Deployed]:

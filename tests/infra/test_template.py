@@ -13,6 +13,8 @@ from cfnlint.api import lint
 from tests.infra.template import ACCOUNT, FULL, MINIMAL, OWN_NETWORK, PATH, REGION, SECRETS, Parameters, Stack, raw
 from tests.infra.template import statements as statements_of
 
+pytestmark = pytest.mark.default_spark
+
 VARIANTS = {
     "minimal": MINIMAL,
     "full": FULL,

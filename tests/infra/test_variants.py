@@ -11,6 +11,8 @@ import pytest
 from tests.infra.deployed import UNSUPPORTED, Deployed, aws
 from tests.infra.template import CODE_PREFIX, FULL, MINIMAL, OWN_NETWORK, PATH, Parameters, raw
 
+pytestmark = pytest.mark.default_spark
+
 
 @pytest.fixture(autouse=True)
 def account() -> Iterator[None]:
