@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from etl_spark.config import Config, load
+from etl_spark.cli import parse
+from etl_spark.config import Config, conf_file, configured_output, load
 from etl_spark.core.errors import UsageError
 from etl_spark.pipelines import PIPELINES
 from etl_spark.pipelines.viewing.settings import Segment, ViewingSettings
@@ -121,3 +122,27 @@ def test_what_is_wrong_is_said_with_file_and_key(file: Path, text: str, complain
 def test_a_file_that_is_not_there(file: Path) -> None:
     with pytest.raises(UsageError, match=r"cannot read the configuration .*place\.toml: No such file"):
         load_viewing(file)
+
+
+def test_the_output_may_stand_in_the_file_of_the_place(file: Path) -> None:
+    assert configured_output(None) == "output"
+    file.write_text('output = "s3://bucket/output"\n[viewing]\nsource = "logs"\n')
+    assert configured_output(file) == "s3://bucket/output"
+    assert load_viewing(file).settings.source.endswith("/logs")
+    # What is wrong with a file is said where it is read as a whole.
+    file.write_text("[viewing")
+    assert configured_output(file) == "output"
+
+
+@pytest.mark.parametrize("name", ["local", "emr"])
+def test_a_shipped_file_is_told_by_its_name(name: str) -> None:
+    options = parse(["viewing", "--start-date", "2022-04-01", "--end-date", "2022-04-01", "--config", name])
+    assert options.config == conf_file(f"{name}.toml")
+    assert load_viewing(options.config).settings.source
+
+
+def test_a_runs_id_ends_in_its_key() -> None:
+    days = ["--start-date", "2022-04-01", "--end-date", "2022-04-01"]
+    assert parse(["publish", "viewing", *days, "--sink", "csv", "--run-key", "abc123"]).run_key == "abc123"
+    with pytest.raises(UsageError, match="'A/b' is not 6 to 32 small letters and digits"):
+        parse(["viewing", *days, "--run-key", "A/b"])

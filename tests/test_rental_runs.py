@@ -63,9 +63,11 @@ def test_a_day_of_rentals_and_payments_is_the_same_in_any_range(
 
 def raw_films(spark: SparkSession, source: str, days: DateRange) -> dict[Table, DataFrame]:
     """What the rental job keeps raw of `source`: all that it makes is made of this."""
-    job = config.load("rental", RENTAL.settings, pipelines=PIPELINES, source=source).settings
+    loaded = config.load("rental", RENTAL.settings, pipelines=PIPELINES, source=source)
+    job = loaded.settings
     assert isinstance(job, ExtractSettings) and isinstance(RENTAL.source, Extracts)
-    reader = ExtractSource(spark, RENTAL.name, RENTAL.source, job, Request("test", days, output="", sinks=()))
+    request = Request("test", days, output="", sinks=())
+    reader = ExtractSource(spark, RENTAL.source, job, request, login=lambda: loaded.credentials("rental"))
     reader.plan(())
     step = RENTAL.steps[0]
     values = {"asked": days, "extract_dates": reader.extract_dates, "date_formats": job.date_formats}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Collection
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -76,7 +77,7 @@ def run_recorded(
                 settings.spark,
                 run_id=request.run_id,
                 log=record.log,
-                packages=_packages(settings, request, settings.settings.source),
+                packages=packages(settings, request.sinks, (settings.settings.source, request.output)),
             )
             record.save(values, spark)
             one = work(pipeline, request, settings, spark, say=log.LOGGER.info)
@@ -115,7 +116,7 @@ def install_marts(*, config_file: Path | None, at: str) -> int:
     for pipeline in PIPELINES.values():
         if pipeline.mart:
             found = config.load(pipeline.name, pipeline.settings, pipelines=PIPELINES, file=config_file, reads=False)
-            store = MySql(configured("mysql", found.sinks), config.credentials("mysql"), "mart")
+            store = MySql(configured("mysql", found.sinks), found.credentials("mysql"), "mart")
             print("\n".join(install(store, pipeline.mart, at)))
     return 0
 
@@ -142,12 +143,16 @@ def _counted(total: Tally, measure: Measure) -> list[str]:
     ]
 
 
-def _packages(settings: config.Config, request: Request, source: str) -> list[str]:
-    """The Maven coordinates of the drivers of the databases that are read and written, and of S3's, each once."""
-    sinks = [sink for name, sink in settings.sinks.items() if name in request.sinks]
-    places = (source, request.output, *(place for sink in sinks for place in sink.places))
-    s3 = session.s3_packages() if any(place.startswith("s3a:") for place in places) else []
-    return sorted({*driver_packages(source), *(sink.package for sink in sinks), *s3})
+def packages(settings: config.Config, sinks: Collection[str], places: Collection[str]) -> list[str]:
+    """The Maven coordinates of the drivers of databases, and of S3's client, each once.
+
+    For a run that reads and writes at `places`, beside the warehouses among `sinks`.
+    """
+    loaded = [sink for name, sink in settings.sinks.items() if name in sinks]
+    all_places = (*places, *(place for sink in loaded for place in sink.places))
+    s3 = session.s3_packages() if any(place.startswith("s3a:") for place in all_places) else []
+    drivers = [package for place in places for package in driver_packages(place)]
+    return sorted({*drivers, *(sink.package for sink in loaded), *s3})
 
 
 def _total(total: Tally, measure: Measure) -> dict[str, Any]:

@@ -33,8 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        _find_spark()
-        options = _parser().parse_args(argv)
+        options = parse(argv)
         return int(options.command(options))
     except EtlError as error:
         print(f"etl-spark: {error}", file=sys.stderr)
@@ -44,12 +43,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The options of a command; `command` does it. Raises UsageError."""
+    find_spark()
+    return _parser().parse_args(argv)
+
+
 def run_job(name: str) -> NoReturn:
     """The entry of jobs/<name>.py: the options of `etl-spark <name>`, under spark-submit."""
     sys.exit(main([name, *sys.argv[1:]]))
 
 
-def _find_spark() -> None:
+def find_spark() -> None:
     """Uses the Spark of SPARK_HOME where pyspark is not installed."""
     if importlib.util.find_spec("pyspark") is None:
         import findspark
@@ -169,15 +174,18 @@ def _add_places(parser: _Parser) -> None:
         "--output",
         metavar="URI",
         type=refuse_credentials,
-        default="output",
-        help="where the results go (default: ./output)",
+        help="where the results go (default: as configured, else ./output)",
     )
+    parser.add_argument("--run-key", metavar="KEY", type=_key, help="what the run's id ends in (default: a random one)")
     _add_config(parser)
 
 
 def _add_config(parser: _Parser) -> None:
     parser.add_argument(
-        "--config", metavar="FILE", type=Path, help="TOML file for this place (default: conf/local.toml)"
+        "--config",
+        metavar="FILE",
+        type=_config_file,
+        help="TOML file for this place, or the name of one in conf/, such as emr (default: local)",
     )
 
 
@@ -193,6 +201,24 @@ def _add_sinks(parser: _Parser, names: Sequence[str], default: Sequence[str] = (
     )
 
 
+def _config_file(text: str) -> Path:
+    from etl_spark.config import conf_file
+
+    return conf_file(f"{text}.toml") if re.fullmatch(r"[\w-]+", text) else Path(text)
+
+
+def _key(text: str) -> str:
+    if not re.fullmatch(r"[0-9a-z]{6,32}", text):
+        raise argparse.ArgumentTypeError(f"'{text}' is not 6 to 32 small letters and digits")
+    return text
+
+
+def _output(options: argparse.Namespace) -> str:
+    from etl_spark.config import configured_output
+
+    return options.output or configured_output(options.config)
+
+
 def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"'{text}' is not a number of at least 1")
@@ -205,9 +231,9 @@ def _run(options: argparse.Namespace) -> int:
     from etl_spark.stores.files import FORMATS
 
     request = Request(
-        run_id=_run_id(options.pipeline.name),
+        run_id=_run_id(options.pipeline.name, options.run_key),
         asked=DateRange(options.start_date, options.end_date),
-        output=options.output,
+        output=_output(options),
         sinks=tuple(dict.fromkeys(options.sink or FORMATS)),
         allow_missing_days=options.allow_missing_days,
         refresh=options.refresh,
@@ -235,16 +261,16 @@ def _publish(options: argparse.Namespace) -> int:
     from etl_spark.runner import Publication
 
     request = Request(
-        run_id=_run_id(f"publish-{options.pipeline.name}"),
+        run_id=_run_id(f"publish-{options.pipeline.name}", options.run_key),
         asked=DateRange(options.start_date, options.end_date),
-        output=options.output,
+        output=_output(options),
         sinks=tuple(dict.fromkeys(options.sink)),
     )
     return run_recorded(options.pipeline, request, config_file=options.config, work=Publication)
 
 
-def _run_id(work: str) -> str:
-    return f"{work}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+def _run_id(work: str, key: str | None) -> str:
+    return f"{work}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{key or secrets.token_hex(3)}"
 
 
 def _print_ddl(options: argparse.Namespace) -> int:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import re
 import sys
+import tempfile
 import tomllib
+import zipfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +20,53 @@ from etl_spark.core.errors import UsageError
 from etl_spark.core.flat import FlatMapping, FlatSettings
 from etl_spark.core.sinks import WAREHOUSES
 
-_CONF = (Path(__file__).parents[2] / "conf", Path(sys.prefix) / "share" / "etl_spark" / "conf")
-"""Where conf/ is: in a checkout, and where an installed package has it."""
+SECRET_NAME = re.compile(r"(ssm:)?[\w/+=.@:!-]+")
+"""The name or ARN of a secret, or that of a parameter behind ssm:."""
+
+_ABOUT_THE_PLACE = ("spark", "sinks", "secrets", "catalog", "submit")
+"""The tables of a place's file that are not of a pipeline."""
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Who logs in, and with what: never shown, and never an argument of a command."""
+
+    user: str
+    password: str = field(repr=False)
 
 
 @dataclass(frozen=True)
 class Config:
     """`settings` is an instance of the pipeline's settings class, `spark` the session's options by name.
 
-    `sinks` are the configured warehouses, by name.
+    `sinks` are the configured warehouses, and `secrets` the names of secrets at AWS, by the name of a source or sink.
+    `glue_database` is where the tables are registered, empty for nowhere. `submit` is what the file says of clusters.
     """
 
     settings: Any
     spark: Mapping[str, str]
     sinks: Mapping[str, Any]
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    glue_database: str = ""
+    submit: Mapping[str, Any] = field(default_factory=dict)
+
+    def credentials(self, name: str) -> Credentials:
+        """Those of the source or sink `name`: of the environment, else of the secret whose name is there or here.
+
+        Raises UsageError where there are none.
+        """
+        variables = tuple(f"ETL_SPARK_{name.upper()}_{part}" for part in ("USER", "PASSWORD"))
+        missing = [variable for variable in variables if variable not in os.environ]
+        if not missing:
+            user, password = (os.environ[variable] for variable in variables)
+            return Credentials(user, password)
+        secret = os.environ.get(f"ETL_SPARK_{name.upper()}_SECRET") or self.secrets.get(name)
+        if not secret:
+            raise UsageError(f"set {' and '.join(missing)} in the environment, to log in to {name}")
+        # AWS' client is there only where it is needed.
+        from etl_spark.secret import read_secret
+
+        return Credentials(*read_secret(secret))
 
 
 def load(
@@ -52,10 +88,10 @@ def load(
     """
     place = file or conf_file("local.toml")
     local = _read(place)
-    strangers = sorted(set(local) - {"spark", "sinks", *pipelines})
+    strangers = sorted(set(local) - {"output", *_ABOUT_THE_PLACE, *pipelines})
     if strangers:
         raise UsageError(f"{place}: nothing is known of '{strangers[0]}'")
-    sections = {name: local.get(name, {}) for name in ("spark", "sinks", pipeline)}
+    sections = {name: local.get(name, {}) for name in (*_ABOUT_THE_PLACE, pipeline)}
     for name, section in sections.items():
         if not isinstance(section, dict):
             raise UsageError(f"{place}: '{name}' must be a table, [{name}]")
@@ -66,14 +102,46 @@ def load(
         values["source"] = source
     elif isinstance(values.get("source"), str):
         values["source"] = _resolve(values["source"], place.parent)
-    spark = _spark_options(sections["spark"], place)
+    spark = spark_options(sections["spark"], place)
     named = mapping or values.pop("mapping", None)
     if named and issubclass(settings, FlatSettings):
         found = _mapping(settings.mapping_type, named, values, place, None if mapping else place.parent)
         values |= {"mapping": found, "date_formats": found.date_formats, "csv": found.csv}
     elif named:
         raise UsageError(f"{place}: [{pipeline}] takes no mapping, its source is no flat file")
-    return Config(_build(settings, values, f"{place}: [{pipeline}]"), spark, _sinks(sections["sinks"], place))
+    return Config(
+        _build(settings, values, f"{place}: [{pipeline}]"),
+        spark,
+        _sinks(sections["sinks"], place),
+        _secrets(sections["secrets"], place, {*pipelines, *WAREHOUSES}),
+        _glue_database(sections["catalog"], place),
+        sections["submit"],
+    )
+
+
+def configured_output(file: Path | None) -> str:
+    """Where `file` (conf/local.toml where None) says that results go; what cannot be read is for load() to say."""
+    try:
+        output = _read(file or conf_file("local.toml")).get("output", "output")
+    except UsageError:
+        return "output"
+    return output if isinstance(output, str) else "output"
+
+
+def _secrets(section: Mapping[str, Any], place: Path, known: Collection[str]) -> dict[str, str]:
+    for name, secret in section.items():
+        if name not in known:
+            raise UsageError(f"{place}: [secrets] '{name}' is no source or sink")
+        if not isinstance(secret, str) or not SECRET_NAME.fullmatch(secret):
+            raise UsageError(f"{place}: [secrets] {name} is the name of a secret, or ssm:NAME of a parameter")
+    return dict(section)
+
+
+def _glue_database(section: Mapping[str, Any], place: Path) -> str:
+    name = section.get("glue_database", "")
+    if set(section) - {"glue_database"} or not isinstance(name, str) or not re.fullmatch(r"[a-z0-9_]*", name):
+        raise UsageError(f"{place}: [catalog] has a glue_database and nothing else, in small letters, digits and _")
+    return name
 
 
 def _sinks(section: Mapping[str, Any], place: Path) -> dict[str, Any]:
@@ -92,8 +160,7 @@ def _mapping(
     """The mapping `named` there; a path is relative to `folder`, or else the current one. It need not repeat `job`."""
     if not isinstance(named, str):
         raise UsageError(f"{place}: mapping is a file, or the name of one in conf/flat")
-    is_name = re.fullmatch(r"[\w-]+", named)
-    file = conf_file(f"flat/{named}.toml") if is_name else (folder or Path()) / named
+    file = mapping_file(named, folder)
     values = _merge({name: job[name] for name in ("date_formats", "csv") if name in job}, _read(file))
     if not isinstance(values.get("columns"), dict):
         raise UsageError(f"{file}: [columns] is missing, or no table")
@@ -105,6 +172,12 @@ def _mapping(
     return found
 
 
+def mapping_file(named: str, folder: Path | None = None) -> Path:
+    """The file of a mapping: that name in conf/flat, or a path, relative to `folder`."""
+    is_name = re.fullmatch(r"[\w-]+", named)
+    return conf_file(f"flat/{named}.toml") if is_name else (folder or Path()) / named
+
+
 def _build(of_type: type, values: Mapping[str, Any], where: str) -> Any:
     try:
         return dacite.from_dict(of_type, _tuples(values), dacite.Config(strict=True))
@@ -114,30 +187,25 @@ def _build(of_type: type, values: Mapping[str, Any], where: str) -> Any:
         raise UsageError(f"{where} {error}") from None
 
 
-@dataclass(frozen=True)
-class Credentials:
-    """Who logs in, and with what: never shown, and never an argument of a command."""
-
-    user: str
-    password: str = field(repr=False)
-
-
-def credentials(name: str) -> Credentials:
-    """Those of the source or sink `name`, from the environment. Raises UsageError where they are not there."""
-    variables = tuple(f"ETL_SPARK_{name.upper()}_{part}" for part in ("USER", "PASSWORD"))
-    missing = [variable for variable in variables if variable not in os.environ]
-    if missing:
-        raise UsageError(f"set {' and '.join(missing)} in the environment, to log in to {name}")
-    user, password = (os.environ[variable] for variable in variables)
-    return Credentials(user, password)
-
-
 def conf_file(name: str) -> Path:
     """A file of the project's own conf/ folder. Raises UsageError where there is none."""
-    for folder in _CONF:
+    folders = _conf_folders()
+    for folder in folders:
         if (folder / name).is_file():
             return folder / name
-    raise UsageError(f"there is no {name} in {' or '.join(str(folder) for folder in _CONF)}")
+    raise UsageError(f"there is no {name} in {' or '.join(str(folder) for folder in folders)}")
+
+
+@cache
+def _conf_folders() -> tuple[Path, ...]:
+    """Where conf/ may be: in the zip that a cluster was given, in a checkout, and where an installed package has it."""
+    root = Path(__file__).parents[1]
+    if zipfile.is_zipfile(root):
+        folder = Path(tempfile.mkdtemp(prefix="etl_spark-"))
+        with zipfile.ZipFile(root) as archive:
+            archive.extractall(folder, [name for name in archive.namelist() if name.startswith("conf/")])
+        return (folder / "conf",)
+    return root.parent / "conf", Path(sys.prefix) / "share" / "etl_spark" / "conf"
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -174,7 +242,7 @@ def _resolve(uri: str, folder: Path) -> str:
     return uri if has_scheme else str((folder.resolve() / uri).resolve())
 
 
-def _spark_options(section: Mapping[str, Any], place: Path) -> dict[str, str]:
+def spark_options(section: Mapping[str, Any], place: Path) -> dict[str, str]:
     """Spark's options as text. Raises UsageError for a secret: an option can be read in the list of processes."""
     secrets = [name for name in section if re.search(r"secret|password|token|access\.key|credential$", name, re.I)]
     if secrets:

@@ -76,7 +76,7 @@ class Publication:
         self.report = Report()
         self.output = FileSystem(spark, request.output, EtlError)
         self.lake = Lake(spark, self.output)
-        self.sinks = open_sinks(request, config.sinks, spark, self.output)
+        self.sinks = open_sinks(request, config, spark, self.output)
         self.also = config.settings.export_also
 
     def go(self) -> None:
@@ -130,10 +130,11 @@ class Run:
     ) -> None:
         self.pipeline, self.request, self.spark, self.say = pipeline, request, spark, say
         self.settings: SourceSettings = config.settings
+        self.glue_database = config.glue_database
         self.publication = Publication(pipeline, request, config, spark, say=say)
         self.report, self.lake = self.publication.report, self.publication.lake
         self.tables = {table.name: table for table in pipeline.tables}
-        self.source = _source(spark, pipeline, self.settings, request)
+        self.source = _source(spark, pipeline, config, request)
 
     def go(self) -> None:
         """Runs to the end. Raises EtlError for what a user can do something about."""
@@ -147,6 +148,7 @@ class Run:
                     self._build(step)
             self._check()
             self.publication.publish(table for table in self.pipeline.tables if table is not LOAD_AUDIT)
+            self._register()
             self._mark_days_done()
         finally:
             self.spark.catalog.clearCache()
@@ -213,6 +215,14 @@ class Run:
         shown = "; ".join(", ".join(f"{key} {value}" for key, value in row.asDict().items()) for row in rows)
         return f"{check.name} ({shown})"
 
+    def _register(self) -> None:
+        if self.glue_database:
+            # AWS' client is there only where it is needed.
+            from etl_spark.stores.glue import register
+
+            with self.report.timed(f"Glue database {self.glue_database}", self.say):
+                register(self.glue_database, [(table, self.lake.path(table)) for table in self.pipeline.tables])
+
     def _mark_days_done(self) -> None:
         self._write(to_table(self.spark, self.new_audit), LOAD_AUDIT, self.source.to_replace)
         self.publication.publish([LOAD_AUDIT])
@@ -257,10 +267,10 @@ class Run:
         )
 
 
-def _source(spark: SparkSession, pipeline: Pipeline, settings: SourceSettings, request: Request) -> Source:
-    match (pipeline.source, settings):
-        case (DailyFiles() as source, DailySettings()):
+def _source(spark: SparkSession, pipeline: Pipeline, config: Config, request: Request) -> Source:
+    match (pipeline.source, config.settings):
+        case (DailyFiles() as source, DailySettings() as settings):
             return DailySource(spark, source, settings, request)
-        case (Extracts() as source, ExtractSettings()):
-            return ExtractSource(spark, pipeline.name, source, settings, request)
-    raise TypeError(f"{type(settings).__name__} does not fit the source of {pipeline.name}")
+        case (Extracts() as source, ExtractSettings() as settings):
+            return ExtractSource(spark, source, settings, request, login=partial(config.credentials, pipeline.name))
+    raise TypeError(f"{type(config.settings).__name__} does not fit the source of {pipeline.name}")

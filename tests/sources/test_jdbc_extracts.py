@@ -9,7 +9,7 @@ from datetime import date
 import pytest
 from pyspark.sql import Row, SparkSession
 
-from etl_spark.config import Credentials, credentials
+from etl_spark.config import Config, Credentials
 from etl_spark.core.database import Database, parse_database
 from etl_spark.core.dates import DateRange
 from etl_spark.core.errors import EngineError, InputError, UsageError
@@ -156,7 +156,8 @@ def test_a_missing_driver_and_a_silent_server_are_said(spark: SparkSession) -> N
 def test_credentials_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ETL_SPARK_SHOP_USER", "me")
     with pytest.raises(UsageError, match="set ETL_SPARK_SHOP_PASSWORD in the environment"):
-        credentials("shop")
+        Config(None, {}, {}).credentials("shop")
     monkeypatch.setenv("ETL_SPARK_SHOP_PASSWORD", "geheim")
-    assert credentials("shop") == Credentials("me", "geheim")
-    assert "geheim" not in str(credentials("shop"))
+    found = Config(None, {}, {}).credentials("shop")
+    assert found == Credentials("me", "geheim")
+    assert "geheim" not in str(found)

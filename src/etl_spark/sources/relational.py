@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import date
 from typing import Any, Protocol
 
 from pyspark.sql import DataFrame, SparkSession
 
-from etl_spark.config import credentials
+from etl_spark.config import Credentials
 from etl_spark.core.audit import AuditRow
 from etl_spark.core.database import is_database, parse_database
 from etl_spark.core.dates import DateRange
@@ -32,11 +32,17 @@ class ExtractSource:
     audited_days = ()
 
     def __init__(
-        self, spark: SparkSession, pipeline: str, source: Extracts, settings: ExtractSettings, request: Request
+        self,
+        spark: SparkSession,
+        source: Extracts,
+        settings: ExtractSettings,
+        request: Request,
+        *,
+        login: Callable[[], Credentials],
     ) -> None:
         self._request = request
         self._until = request.extract_date or date.max
-        self._reader = _reader(spark, pipeline, source, settings, self._until)
+        self._reader = _reader(spark, source, settings, self._until, login)
         self.place = self._reader.place
         self._extracts = {extract.name: extract for extract in source.tables}
         self._files: dict[str, tuple[ExtractFile, ...]] = {}
@@ -124,10 +130,12 @@ class _Reader(Protocol):
         """Raises InputError for what goes wrong when the rows are read."""
 
 
-def _reader(spark: SparkSession, pipeline: str, source: Extracts, settings: ExtractSettings, until: date) -> _Reader:
+def _reader(
+    spark: SparkSession, source: Extracts, settings: ExtractSettings, until: date, login: Callable[[], Credentials]
+) -> _Reader:
     if is_database(settings.source):
         database = parse_database(settings.source)
-        return JdbcExtracts(spark, database, credentials(pipeline), source.tables, settings.jdbc)
+        return JdbcExtracts(spark, database, login(), source.tables, settings.jdbc)
     if isinstance(settings, FlatSettings) and settings.mapping:
         return FlatFile(spark, settings.source, settings.mapping, until)
     return CsvExtracts(spark, settings.source, settings.csv)

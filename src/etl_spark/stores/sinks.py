@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from pyspark.sql import DataFrame, SparkSession
 
-from etl_spark.config import credentials
+from etl_spark.config import Config
 from etl_spark.core.errors import UsageError
 from etl_spark.core.filesystem import FileSystem
 from etl_spark.core.request import Request
@@ -37,20 +37,20 @@ class Sink(Protocol):
         """Replaces the rows of `scope` by `df`."""
 
 
-def open_sinks(request: Request, sinks: Mapping[str, Any], spark: SparkSession, output: FileSystem) -> list[Sink]:
+def open_sinks(request: Request, config: Config, spark: SparkSession, output: FileSystem) -> list[Sink]:
     """The sinks asked for. Raises UsageError for one that is not configured, or has no credentials."""
-    return [_open(name, request, sinks, spark, output) for name in request.sinks]
+    return [_open(name, request, config, spark, output) for name in request.sinks]
 
 
-def _open(name: str, request: Request, sinks: Mapping[str, Any], spark: SparkSession, output: FileSystem) -> Sink:
+def _open(name: str, request: Request, config: Config, spark: SparkSession, output: FileSystem) -> Sink:
     match name:
         case "mysql":
             # A cluster that does not load it need not have what that takes.
             from etl_spark.stores.mysql import MySql
 
-            return MySql(configured(name, sinks), credentials(name), request.run_id)
+            return MySql(configured(name, config.sinks), config.credentials(name), request.run_id)
         case "redshift":
-            return Redshift(configured(name, sinks), credentials(name), request.run_id, spark)
+            return Redshift(configured(name, config.sinks), config.credentials(name), request.run_id, spark)
     return Exports(output, name, request.run_id)
 
 
