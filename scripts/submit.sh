@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Runs a job, from any folder, on a machine that has Python 3.11 and Java 17: ./scripts/submit.sh --help
+# Runs a job, here or on a cluster, from any folder of a machine with Python 3.11 and Java 17: ./scripts/submit.sh --help
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=environment.sh
 source "$(dirname -- "${BASH_SOURCE[0]}")/environment.sh"
 
 require_java
-prepare_venv .venv spark-4.0.txt spark,generate
+prepare_venv .venv spark-4.0.txt spark,generate,aws
 use_venv .venv
 # A file of the current folder named like a module (json.py, etl_spark/) must not be imported in its place.
 export PYTHONSAFEPATH=1
-exec "$root/.venv/bin/python" -m etl_spark "$@"
+exec "$root/.venv/bin/python" -m etl_spark.submit "$@"
