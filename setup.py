@@ -23,12 +23,15 @@ setup(
     extras_require={
         "spark": ["pyspark>=3.5,<4.1", "delta-spark>=3.3,<4.1"],
         "generate": ["faker>=40.0", "numpy>=2.0"],
+        "aws": ["boto3>=1.40"],
         "test": [
-            "boto3>=1.40",
+            "cfn-lint>=1.40",
             "chispa>=0.11",
             "duckdb>=1.4",
             "hypothesis>=6.100",
             "import-linter>=2.5",
+            "jinja2>=3.1",
+            "jsonata-python>=0.6",
             "moto[s3,server]>=5.1",
             "mypy>=1.18",
             "pandas>=2.2,<3",

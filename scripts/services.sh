@@ -259,7 +259,7 @@ find_services_python() {
     python=${SERVICES_PYTHON:-}
     if [[ -z $python ]]; then
         # Others may read the environment, as if test.sh had made it.
-        (umask 022 && prepare_venv .venv spark-4.0.txt spark,generate,test)
+        (umask 022 && prepare_venv .venv spark-4.0.txt spark,generate,aws,test)
         python=$root/.venv/bin/python
     fi
     is_python "$python" || fail "$python is no Python 3.11 or newer"

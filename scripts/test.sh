@@ -33,8 +33,8 @@ if ((EUID == 0)) && command -v apt-get >/dev/null; then
     "$root/scripts/services.sh" install
 fi
 require_java
-prepare_venv .venv spark-4.0.txt spark,generate,test
-prepare_venv .venv-spark3.5 spark-3.5.txt spark,generate,test
+prepare_venv .venv spark-4.0.txt spark,generate,aws,test
+prepare_venv .venv-spark3.5 spark-3.5.txt spark,generate,aws,test
 
 .venv/bin/ruff check
 .venv/bin/ruff format --check

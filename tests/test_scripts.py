@@ -51,7 +51,7 @@ case "$1 ${2:-}" in
         echo "pytest with $PYSPARK_PYTHON"
         case $PYSPARK_PYTHON in *3.5/bin/python) exit "${SPARK_35:-0}" ;; *) exit "${SPARK_40:-0}" ;; esac
         ;;
-    "-m etl_spark")
+    "-m etl_spark.submit")
         shift 2
         printf '%s\\0' "$@"
         env >"$CALLS.environment"
@@ -102,7 +102,7 @@ class Checkout:
         return [line for line in lines if line.startswith(beginning)]
 
     def environment(self) -> Mapping[str, str]:
-        """The environment variables that `python -m etl_spark` was given."""
+        """The environment variables that `python -m etl_spark.submit` was given."""
         lines = (self.bin / "calls.environment").read_text().splitlines()
         return dict(line.split("=", 1) for line in lines if "=" in line)
 
@@ -269,7 +269,7 @@ def test_installs_once_with_the_lock(ready: Checkout) -> None:
     assert (first.stdout, first.stderr) == ("preparing .venv, once ...\nviewing\0", "")
     assert second.stdout == "viewing\0"
     lock = ready.folder / "requirements/spark-4.0.txt"
-    assert ready.calls("-m pip") == [f"-m pip install -c {lock} -e {ready.folder}[spark,generate]"]
+    assert ready.calls("-m pip") == [f"-m pip install -c {lock} -e {ready.folder}[spark,generate,aws]"]
 
 
 @pytest.mark.parametrize("changed", ["setup.py", "requirements/spark-4.0.txt"])
@@ -288,7 +288,7 @@ def test_installs_again_in_another_place(ready: Checkout) -> None:
     moved = Checkout(ready.folder.with_name("moved"), ready.bin, ready.tools)
 
     assert moved.run().returncode == 3
-    assert moved.calls("-m pip")[1].endswith(f"-e {moved.folder}[spark,generate]")
+    assert moved.calls("-m pip")[1].endswith(f"-e {moved.folder}[spark,generate,aws]")
 
 
 @pytest.mark.parametrize("blow", ["exit 1", "kill -9 $PPID"])
@@ -345,7 +345,7 @@ def test_ci_runs_the_checks_then_both_spark_lines(ready: Checkout) -> None:
         f"pytest with {ready.folder}/{lane}/bin/python" for lane in (".venv-spark3.5", ".venv")
     ]
     assert ready.calls("-m pip") == [
-        f"-m pip install -c {ready.folder}/requirements/{lock} -e {ready.folder}[spark,generate,test]"
+        f"-m pip install -c {ready.folder}/requirements/{lock} -e {ready.folder}[spark,generate,aws,test]"
         for lock in ("spark-4.0.txt", "spark-3.5.txt")
     ]
 

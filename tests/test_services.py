@@ -349,7 +349,7 @@ def test_the_python_of_the_checkouts_environment(tmp_path: Path) -> None:
     python.chmod(0o755)
     # As environment.sh writes it, once all is installed.
     written = (
-        'printf "%s\\n" "$PWD" && cksum <setup.py && cksum <requirements/spark-4.0.txt && echo spark,generate,test'
+        'printf "%s\\n" "$PWD" && cksum <setup.py && cksum <requirements/spark-4.0.txt && echo spark,generate,aws,test'
     )
     (checkout.folder / ".venv/installed").write_text(
         subprocess.check_output(["bash", "-c", written], cwd=checkout.folder, text=True)
