@@ -46,8 +46,11 @@ def test_without_a_target_all_is_the_jobs() -> None:
         (["--target", "yarn", "--properties-file", "/no/such", *JOB], "cannot read /no/such"),
         (["--target", "yarn", "viewing", "--start-date", "x"], "'x' is not a date: "),
         (["--target", "yarn", "nothing"], "invalid choice: 'nothing'"),
-        (["--target", "emr", *JOB], "the output is a place in S3, s3://BUCKET/FOLDER, and not 'output'"),
-        (["--target", "emr", *JOB, "--output", "s3://bucket/o"], "the source is a place in S3"),
+        (["--target", "emr", *JOB], "the output is a place in S3, s3://BUCKET/FOLDER, and not 's3://BUCKET/output'"),
+        (
+            ["--target", "emr", *JOB, "--output", "s3://bucket/o"],
+            "the source is a place in S3, s3://BUCKET/FOLDER, and not 's3://BUCKET/source/viewing'",
+        ),
         (["--target", "emr", *JOB, "--output", "s3://bucket/o", "--source", "s3://bucket/i"], "which cluster?"),
         (
             ["--target", "emr-serverless", *JOB, "--output", "s3://bucket/o", "--source", "s3://bucket/i"],

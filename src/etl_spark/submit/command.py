@@ -250,7 +250,7 @@ def _submission(options: argparse.Namespace, job: Sequence[str]) -> tuple[Submis
     asked = cli.parse(job)
     if name not in (*PIPELINES, "publish"):
         raise UsageError(f"{name} runs on this machine only: leave --target {options.target} out")
-    place = asked.config or config.conf_file("local.toml")
+    place = asked.config or config.conf_file("emr.toml" if options.target.startswith("emr") else "local.toml")
     mapping = getattr(asked, "mapping", None)
     found = config.load(
         asked.pipeline.name,
