@@ -34,9 +34,9 @@ class Published:
     more: str = ""
 
     def assert_holds_the_same(
-        self, pipeline: Pipeline, days: tuple[str, str], output: Path, monkeypatch: pytest.MonkeyPatch
+        self, pipeline: Pipeline, days: tuple[str, str], output: Path, monkeypatch: pytest.MonkeyPatch, times: int = 2
     ) -> None:
-        """Of each exported table, row by row; loaded twice, and still the same."""
+        """Of each exported table, row by row; loaded twice, if not said otherwise, and still the same."""
         database = f"published_{pipeline.name}"
         self.server.create(database)
         place = output / f"{self.sink}.toml"
@@ -44,7 +44,7 @@ class Published:
         for name, value in self.server.login(self.sink).items():
             monkeypatch.setenv(name, value)
         options = ["--start-date", days[0], "--end-date", days[1], "--output", str(output), "--config", str(place)]
-        for _ in range(2):
+        for _ in range(times):
             assert main(["publish", pipeline.name, *options, "--sink", self.sink]) == 0
         default, others = _AS_TEXT[self.sink]
         for table in (table for table in pipeline.tables if table.exported):

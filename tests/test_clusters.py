@@ -124,14 +124,10 @@ def test_source_lake_and_exports_may_be_in_s3(
     assert main(["viewing", *RANGE, "--source", f"{bucket}/clusters/logs", "--output", there]) == 0
     assert main(["viewing", *RANGE, "--source", str(sources / "viewing"), "--output", str(here)]) == 0
     tables = PIPELINES["viewing"].tables
-    expected = stored(spark, str(here), tables)
-    assert stored(spark, there, tables) == expected
-    # Once more, over days that are known by their ETags, and only the changed one is read.
+    assert stored(spark, there, tables) == stored(spark, str(here), tables)
     known = client.list_objects_v2(Bucket="etl-spark", Prefix="clusters/output/csv/viewing_profile/")["Contents"]
     assert [one["Key"].rpartition("/")[2] for one in known] == ["data.csv"]
     body = client.get_object(Bucket="etl-spark", Key=known[0]["Key"])["Body"].read()
     assert body == next((here / "csv" / "viewing_profile").rglob("data.csv")).read_bytes()
     records = client.list_objects_v2(Bucket="etl-spark", Prefix="clusters/output/_runs/")["Contents"]
     assert len(records) == 1
-    assert main(["viewing", *RANGE, "--source", f"{bucket}/clusters/logs", "--output", there]) == 0
-    assert stored(spark, there, tables) == expected
