@@ -14,6 +14,7 @@ from typing import Any
 
 import pyspark
 import pytest
+from moto import mock_aws
 from pyspark.sql import DataFrame, SparkSession
 
 from etl_spark import config, session
@@ -69,6 +70,16 @@ def bucket(spark: SparkSession, databases: Mapping[str, Server]) -> str:
     for name, value in s3a_settings(databases["s3"], bucket).items():
         spark._jsc.hadoopConfiguration().set(name, value)
     return f"s3a://{bucket}"
+
+
+@pytest.fixture
+def aws_account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An empty account at AWS, which is moto's, in this process; there is no other that could be reached."""
+    for name, value in (("ACCESS_KEY_ID", "x"), ("SECRET_ACCESS_KEY", "x"), ("DEFAULT_REGION", "us-east-1")):
+        monkeypatch.setenv(f"AWS_{name}", value)
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    with mock_aws():
+        yield
 
 
 @pytest.fixture(scope="session")

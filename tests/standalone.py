@@ -9,7 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyspark
@@ -17,13 +17,12 @@ import pyspark
 SPARK = Path(pyspark.__file__).parent
 
 
-@dataclass
+@dataclass(frozen=True)
 class Cluster:
     """`master` is its URL. Executors keep what they do in `folder`."""
 
     folder: Path
     master: str
-    workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
 
 @contextmanager
@@ -58,7 +57,7 @@ def standalone_cluster(folder: Path, workers: int = 2) -> Iterator[Cluster]:
             settings = ("--host", "127.0.0.1", "--cores", "1", "--memory", "1g", "--webui-port", "0")
             work = ("--work-dir", str(folder / f"work{number}"))
             worker = "org.apache.spark.deploy.worker.Worker"
-            cluster.workers.append(start(f"worker{number}", worker, *settings, *work, cluster.master))
+            start(f"worker{number}", worker, *settings, *work, cluster.master)
         for number in range(workers):
             said(folder / f"worker{number}.log", r"(Successfully registered) with master")
         yield cluster

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from etl_spark.config import Config, Credentials, load
 from etl_spark.core.errors import UsageError
@@ -20,13 +18,9 @@ LOGIN = '{"username": "me", "password": "canary"}'
 
 
 @pytest.fixture(autouse=True)
-def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name, value in (("ACCESS_KEY_ID", "x"), ("SECRET_ACCESS_KEY", "x"), ("DEFAULT_REGION", "us-east-1")):
-        monkeypatch.setenv(f"AWS_{name}", value)
-    with mock_aws():
-        boto3.client("secretsmanager").create_secret(Name="etl/mysql", SecretString=LOGIN)
-        boto3.client("ssm").put_parameter(Name="/etl/mysql", Value=LOGIN, Type="SecureString")
-        yield
+def account(aws_account: None) -> None:
+    boto3.client("secretsmanager").create_secret(Name="etl/mysql", SecretString=LOGIN)
+    boto3.client("ssm").put_parameter(Name="/etl/mysql", Value=LOGIN, Type="SecureString")
 
 
 def configured(secret: str) -> Config:

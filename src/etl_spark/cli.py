@@ -9,7 +9,7 @@ import re
 import secrets
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
@@ -31,15 +31,24 @@ With 2, 3 and 4 no table has changed."""
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
+
+    def run() -> int:
         options = parse(argv)
         return int(options.command(options))
+
+    return ended("etl-spark", run)
+
+
+def ended(program: str, run: Callable[[], int]) -> int:
+    """The exit code of `run`; what a user can do something about is a line that begins with the name of `program`."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return run()
     except EtlError as error:
-        print(f"etl-spark: {error}", file=sys.stderr)
+        print(f"{program}: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("etl-spark: interrupted", file=sys.stderr)
+        print(f"{program}: interrupted", file=sys.stderr)
         return 1
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from etl_spark.config import load
 from etl_spark.core.errors import EtlError, UsageError
@@ -20,12 +18,8 @@ pytestmark = pytest.mark.default_spark
 
 
 @pytest.fixture(autouse=True)
-def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name, value in (("ACCESS_KEY_ID", "x"), ("SECRET_ACCESS_KEY", "x"), ("DEFAULT_REGION", "us-east-1")):
-        monkeypatch.setenv(f"AWS_{name}", value)
-    with mock_aws():
-        boto3.client("glue").create_database(DatabaseInput={"Name": "etl"})
-        yield
+def account(aws_account: None) -> None:
+    boto3.client("glue").create_database(DatabaseInput={"Name": "etl"})
 
 
 def test_a_table_is_registered_and_brought_up_to_date() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ConnectionClosedError
-from moto import mock_aws
 from moto.emr.models import emr_backends
 from moto.emrserverless.models import emrserverless_backends
 
@@ -53,15 +52,10 @@ KINDS = ("emr", "emr-serverless")
 
 
 @pytest.fixture(autouse=True)
-def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name, value in (("ACCESS_KEY_ID", "x"), ("SECRET_ACCESS_KEY", "x"), ("DEFAULT_REGION", REGION)):
-        monkeypatch.setenv(f"AWS_{name}", value)
-    monkeypatch.delenv("AWS_PROFILE", raising=False)
+def account(aws_account: None, monkeypatch: pytest.MonkeyPatch) -> None:
     # As moto has it, a run has succeeded at once.
     monkeypatch.setattr("moto.emrserverless.models.JOB_STATUS", "RUNNING")
-    with mock_aws():
-        boto3.client("s3").create_bucket(Bucket=BUCKET)
-        yield
+    boto3.client("s3").create_bucket(Bucket=BUCKET)
 
 
 def cluster(release: str = "emr-7.14.0", log_uri: str = "s3://bucket/logs/") -> str:

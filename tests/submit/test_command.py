@@ -52,6 +52,7 @@ def test_without_a_target_all_is_the_jobs() -> None:
             "the source is a place in S3, s3://BUCKET/FOLDER, and not 's3://BUCKET/source/viewing'",
         ),
         (["--target", "emr", *JOB, "--output", "s3://bucket/o", "--source", "s3://bucket/i"], "which cluster?"),
+        (["--target", "emr", "publish", *JOB, "--output", "s3://bucket/o", "--sink", "redshift"], "which cluster?"),
         (
             ["--target", "emr-serverless", *JOB, "--output", "s3://bucket/o", "--source", "s3://bucket/i"],
             "which application?",

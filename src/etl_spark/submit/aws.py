@@ -87,30 +87,20 @@ class Place:
         return f"s3://{self.bucket}/{self.key(*names)}"
 
 
-@dataclass(frozen=True)
-class Uploaded:
-    """A package in S3."""
-
-    folder: Place
-
-    def uri(self, name: str) -> str:
-        return self.folder.uri(name)
-
-
-def uploaded(files: package.Package, code: Place) -> Uploaded:
+def folder_of(files: package.Package, code: Place) -> Place:
     """Where below `code` the package is, once upload() has put it there: told by its contents."""
-    return Uploaded(Place(code.bucket, code.key(files.hash)))
+    return Place(code.bucket, code.key(files.hash))
 
 
-def upload(files: package.Package, to: Uploaded, say: Say) -> None:
+def upload(files: package.Package, to: Place, say: Say) -> None:
     """Puts the files there that are not there yet."""
     client = boto3.client("s3")
-    with plain_errors(f"cannot upload to s3://{to.folder.bucket}"):
+    with plain_errors(f"cannot upload to s3://{to.bucket}"):
         for name, content in files.files.items():
-            key = to.folder.key(name)
-            if not _is_there(client, to.folder.bucket, key, len(content)):
+            key = to.key(name)
+            if not _is_there(client, to.bucket, key, len(content)):
                 say(f"uploading {name}, {len(content):,} bytes")
-                client.put_object(Bucket=to.folder.bucket, Key=key, Body=content)
+                client.put_object(Bucket=to.bucket, Key=key, Body=content)
 
 
 def _is_there(client: Any, bucket: str, key: str, size: int) -> bool:
@@ -143,7 +133,7 @@ class Service(Protocol):
     ends: Mapping[str, bool]
     """The last states of a run, and whether it has succeeded then."""
 
-    def request(self, submission: Submission, code: Uploaded) -> dict[str, Any]:
+    def request(self, submission: Submission, code: Place) -> dict[str, Any]:
         """What the service is to be asked, but for what names this run."""
 
     def named(self, request: Mapping[str, Any], name: str, token: str, key: str) -> dict[str, Any]:
@@ -175,7 +165,7 @@ def run(
     say: Say,
 ) -> int:
     """Submits, and returns the exit code: the job's own where it is waited for."""
-    output, there = Place.of(submission.output, "the output"), uploaded(files, code)
+    output, there = Place.of(submission.output, "the output"), folder_of(files, code)
     request = service.request(submission, there)
     name = f"{submission.label} {token(request, ())[:10]}"
     active, ended = service.of_name(name)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import re
-import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from etl_spark import __version__, cli, config
-from etl_spark.core.errors import EtlError, UsageError
+from etl_spark.core.database import is_database
+from etl_spark.core.errors import UsageError
 from etl_spark.submit import package
 from etl_spark.submit.submission import Submission
 
@@ -66,19 +66,13 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Submits, and returns the exit code."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
+
+    def run() -> int:
         cli.find_spark()
         options, job = parse(sys.argv[1:] if argv is None else argv)
-        if options.target == "local":
-            return cli.main(job)
-        return _submit(options, job)
-    except EtlError as error:
-        print(f"submit.sh: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("submit.sh: interrupted", file=sys.stderr)
-        return 1
+        return cli.main(job) if options.target == "local" else _submit(options, job)
+
+    return cli.ended("submit.sh", run)
 
 
 def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -204,7 +198,8 @@ def _by_emr(options: argparse.Namespace, submission: Submission, cache: Path) ->
     from etl_spark.submit.emr_serverless import EmrServerless
 
     output = aws.Place.of(submission.output, "the output")
-    aws.Place.of(submission.source, "the source") if not submission.source.startswith("jdbc:") else None
+    if submission.source and not is_database(submission.source):
+        aws.Place.of(submission.source, "the source")
     service: aws.Service
     if options.target == "emr":
         if not options.cluster_id:

@@ -34,7 +34,7 @@ class Emr:
             raise UsageError(f"the cluster {cluster_id} is {state.lower()}: it takes no more steps")
         self.release, self._log_uri = str(found["ReleaseLabel"]), str(found.get("LogUri", ""))
 
-    def request(self, submission: Submission, code: aws.Uploaded) -> dict[str, Any]:
+    def request(self, submission: Submission, code: aws.Place) -> dict[str, Any]:
         packages = aws.packages(submission)
         variables = {"PYSPARK_PYTHON": aws.PYTHON, "PYTHONPATH": package.UNPACKED, **submission.variables}
         conf = {

@@ -31,7 +31,7 @@ class EmrServerless:
         self.release = str(found["releaseLabel"])
         self.machine = "aarch64" if found.get("architecture") == "ARM64" else "x86_64"
 
-    def request(self, submission: Submission, code: aws.Uploaded) -> dict[str, Any]:
+    def request(self, submission: Submission, code: aws.Place) -> dict[str, Any]:
         packages = aws.packages(submission)
         variables = {
             "PYSPARK_PYTHON": aws.PYTHON,

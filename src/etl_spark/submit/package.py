@@ -14,7 +14,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -146,9 +146,8 @@ def _files(folder: Path) -> Iterable[Path]:
             yield file
 
 
-def write(package: Package, folder: Path) -> Sequence[Path]:
+def write(package: Package, folder: Path) -> None:
     """Puts the files of `package` into `folder`, for a spark-submit that takes them from there."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in package.files.items():
         (folder / name).write_bytes(content)
-    return [folder / name for name in package.files]
