@@ -16,10 +16,14 @@ from tests.databases import Server
 SINKS = ("mysql", "redshift")
 
 _AS_TEXT = {
-    "mysql": ("CAST(`{}` AS CHAR)", {}),
+    "mysql": ("CAST(`{}` AS CHAR)", {"DOUBLE": "CAST(CAST(`{}` AS DECIMAL(30, 10)) AS CHAR)"}),
     "redshift": (
         'CAST("{}" AS VARCHAR)',
-        {"TIMESTAMP": "TO_CHAR(\"{}\", 'YYYY-MM-DD HH24:MI:SS.US')", "BOOLEAN": 'CAST(CAST("{}" AS INT) AS VARCHAR)'},
+        {
+            "TIMESTAMP": "TO_CHAR(\"{}\", 'YYYY-MM-DD HH24:MI:SS.US')",
+            "BOOLEAN": 'CAST(CAST("{}" AS INT) AS VARCHAR)',
+            "DOUBLE": 'CAST(CAST("{}" AS DECIMAL(30, 10)) AS VARCHAR)',
+        },
     ),
 }
 """A column as text, in the SQL of each, and where a type has it another way."""
@@ -56,7 +60,11 @@ class Published:
 
 def exported(output: Path, table: Table) -> list[tuple[str | None, ...]]:
     """The exported rows, as text."""
-    text = {"TIMESTAMP": "strftime({}, '%Y-%m-%d %H:%M:%S.%f')", "BOOLEAN": "{}::INT"}
+    text = {
+        "TIMESTAMP": "strftime({}, '%Y-%m-%d %H:%M:%S.%f')",
+        "BOOLEAN": "{}::INT",
+        "DOUBLE": "{}::DECIMAL(30, 10)",
+    }
     columns = ", ".join(f"""{text.get(one.type, "{}").format(f'"{one.name}"')}::VARCHAR""" for one in table.columns)
     files = f"'{output}/parquet/{table.name}/**/data.parquet'"
     with duckdb.connect() as connection:

@@ -66,7 +66,7 @@ def test_csv_and_parquet_hold_the_same(output: Path, table: Table) -> None:
 def test_a_warehouse_holds_the_same(
     sink: str, output: Path, published: Mapping[str, Published], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Once: twice is shown by the other jobs in a fraction of the time.
+    # Once: twice is shown by the viewing job in a fraction of the time.
     published[sink].assert_holds_the_same(RENTAL, ("2022-01-01", "2022-12-31"), output, monkeypatch, times=1)
 
 

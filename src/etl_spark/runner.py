@@ -141,11 +141,9 @@ class Run:
         self.publication.prepare()
         self._plan()
         try:
-            for step in self.pipeline.steps:
-                if LOAD_AUDIT in step.outputs:
-                    self._read_source(step)
-                else:
-                    self._build(step)
+            for steps in self.pipeline.turns:
+                with ThreadPoolExecutor(4) as pool:
+                    list(pool.map(self._do, steps))
             self._check()
             self.publication.publish(table for table in self.pipeline.tables if table is not LOAD_AUDIT)
             self._register()
@@ -161,6 +159,13 @@ class Run:
         self.say(self.source.plan(known))
         self.report.coverage, self.report.in_words = self.source.coverage, self.source.in_words
         self.known_audit = [row for row in known if row.date in self.source.known]
+
+    def _do(self, step: Step) -> None:
+        """Replaces what its tables hold of the asked range, or, of the source's, of the days that were read."""
+        if LOAD_AUDIT in step.outputs:
+            self._read_source(step)
+        else:
+            self._write_all(self._transform(step), self.request.asked.days)
 
     def _read_source(self, step: Step) -> None:
         """The step that reads the source: judges all there is to read, then replaces the days it is of."""
@@ -197,10 +202,6 @@ class Run:
     def _asked_audit(self) -> list[AuditRow]:
         days = set(self.source.days("asked"))
         return [row for row in self.audit if row.date in days]
-
-    def _build(self, step: Step) -> None:
-        """Any other step: replaces what its tables hold of the asked range."""
-        self._write_all(self._transform(step), self.request.asked.days)
 
     def _check(self) -> None:
         with self.report.timed("checks", self.say), ThreadPoolExecutor(4) as pool:

@@ -46,6 +46,15 @@ def test_every_input_is_the_source_or_an_earlier_output(pipeline: Pipeline) -> N
         assert {one.of for one in check.inputs} <= made
 
 
+def test_steps_that_run_at_once_need_nothing_of_each_other(pipeline: Pipeline) -> None:
+    assert tuple(step for turn in pipeline.turns for step in turn) == pipeline.steps
+    assert [LOAD_AUDIT in step.outputs for turn in pipeline.turns[:1] for step in turn] == [True]
+    for turn in pipeline.turns:
+        made = {table.name for step in turn for table in step.outputs}
+        assert turn
+        assert not made & {one.of for step in turn for one in step.inputs}
+
+
 def test_a_source_has_no_name_of_a_table() -> None:
     names = {
         extract.name for one in PIPELINES.values() if isinstance(one.source, Extracts) for extract in one.source.tables

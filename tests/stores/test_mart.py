@@ -15,7 +15,9 @@ import pytest
 from etl_spark.cli import main
 from etl_spark.config import Credentials
 from etl_spark.core.errors import EtlError
+from etl_spark.core.mart import Mart
 from etl_spark.core.sinks import MySqlSink
+from etl_spark.pipelines.sales.mart import SALES_MART
 from etl_spark.pipelines.viewing.mart import DAILY_STATISTICS, VIEWING_MART
 from etl_spark.stores.mart import RIGHTS, install
 from etl_spark.stores.mysql import MySql
@@ -43,10 +45,10 @@ def place(databases: Mapping[str, Server]) -> tuple[Server, str]:
     return server, name
 
 
-def installed(place: tuple[Server, str], at: str = "03:00") -> list[str]:
+def installed(place: tuple[Server, str], at: str = "03:00", mart: Mart = VIEWING_MART) -> list[str]:
     server, name = place
     store = MySql(MySqlSink(server.url(name)), Credentials(server.user, server.password), "run")
-    return install(store, VIEWING_MART, at)
+    return install(store, mart, at)
 
 
 def fill(place: tuple[Server, str], rows: list[Row]) -> None:
@@ -185,6 +187,28 @@ def test_the_documented_rights_suffice_and_each_is_needed(place: tuple[Server, s
     fill(place, STATISTICS)
     server.run("CALL refresh_daily_statistics(NULL, NULL)", name)
     assert len(statistics(place)) == len(STATISTICS)
+
+
+def test_the_top_pairs_of_each_range_have_names_and_places(place: tuple[Server, str]) -> None:
+    assert installed(place, mart=SALES_MART)[0].endswith(" has top_co_purchase")
+    server, name = place
+    products = ", ".join(f"({key}, 'P{key}', '{product}')" for key, product in ((1, "Tea"), (2, "Cup"), (3, "Milk")))
+    server.run(f"INSERT INTO dim_product (product_key, product_id, product_name) VALUES {products}", name)
+    pairs = [(1, 1, 2, 5, 3), (1, 1, 3, 7, 1), (1, 2, 3, 5, 4), (2, 1, 2, 1, 1)]
+    values = ", ".join(
+        f"('2024-01-01', '2024-01-0{last}', {one}, {other}, {count}, 0.5, 0.5, 0.5, {lift})"
+        for last, one, other, count, lift in pairs
+    )
+    server.run(f"INSERT INTO co_purchase VALUES {values}", name)
+    found = server.rows(
+        "SELECT DAY(end_date), place, product_1, product_2, order_count FROM top_co_purchase ORDER BY 1, 2", name
+    )
+    assert found == [
+        (1, 1, "Tea", "Milk", 7),
+        (1, 2, "Cup", "Milk", 5),
+        (1, 3, "Tea", "Cup", 5),
+        (2, 1, "Tea", "Cup", 1),
+    ]
 
 
 def test_the_command(

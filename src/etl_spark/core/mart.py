@@ -22,11 +22,11 @@ class Procedure:
 class Mart:
     """`sources` are loaded tables that it is made of, `tables` its own; `views` are queries by name.
 
-    `refresh` is called every day by an event of the procedure's name.
+    Where it has a `procedure`, an event of the procedure's name does `refresh` every day.
     """
 
     sources: tuple[Table, ...]
-    tables: tuple[Table, ...]
     views: Mapping[str, str]
-    procedure: Procedure
-    refresh: str
+    tables: tuple[Table, ...] = ()
+    procedure: Procedure | None = None
+    refresh: str = ""

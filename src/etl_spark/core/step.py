@@ -122,7 +122,7 @@ class Generator:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """A subject's data flow.
+    """A subject's data flow, whose first step reads the source.
 
     `settings` is the dataclass that its configuration must fit; `quarantine` the table of the rows it turned away.
     """
@@ -141,6 +141,18 @@ class Pipeline:
     def judged_column(self) -> str:
         """The quarantine's column that says what a rejected row is judged with."""
         return self.quarantine.replaces[0] if self.source.judged_by == "date" else self.source.judged_by
+
+    @property
+    def turns(self) -> tuple[tuple[Step, ...], ...]:
+        """The steps in their order, those together that need nothing of each other; the one that reads is alone."""
+        reads, *builds = self.steps
+        turns: list[list[Step]] = [[reads], []]
+        for step in builds:
+            made = {table.name for earlier in turns[-1] for table in earlier.outputs}
+            if made & {one.of for one in step.inputs}:
+                turns.append([])
+            turns[-1].append(step)
+        return tuple(map(tuple, turns))
 
     @property
     def tables(self) -> tuple[Table, ...]:

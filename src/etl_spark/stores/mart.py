@@ -26,11 +26,11 @@ def install(store: MySql, mart: Mart, at: str) -> list[str]:
                 store.prepare(session, table)
             for name, query in mart.views.items():
                 session.run(f"CREATE OR REPLACE VIEW `{name}` AS {query}")
-            done = [
-                _install_procedure(session, mart.procedure),
-                _install_event(session, mart.procedure.name, mart.refresh, at),
-            ]
-            session.run(mart.refresh)
+            done = []
+            if mart.procedure:
+                done.append(_install_procedure(session, mart.procedure))
+                done.append(_install_event(session, mart.procedure.name, mart.refresh, at))
+                session.run(mart.refresh)
     except ConnectionLostError as lost:
         raise EtlError(f"{store.place}: {lost}: run again") from lost
     names = (*(table.name for table in mart.tables), *mart.views)

@@ -1,4 +1,4 @@
-"""What must add up in every run of the sales job: the audit, the raw items and fact_sales."""
+"""What must add up in every run of the sales job: the audit, the raw items, fact_sales, and all that sums it up."""
 
 from __future__ import annotations
 
@@ -6,6 +6,16 @@ import pyspark.sql.functions as F
 from pyspark.sql import Column, DataFrame
 
 from etl_spark.pipelines.sales.extracts import ORDER_ITEMS, line_item_total
+from etl_spark.pipelines.sales.tables import (
+    CLV,
+    COHORT,
+    RFM,
+    SALES_BY_CATEGORY,
+    SALES_BY_COUNTRY,
+    SALES_BY_DAY,
+    SALES_BY_PRODUCT,
+    SALES_SUMMARY,
+)
 from etl_spark.quality import accepted, entry, unbalanced
 
 ACCOUNTS = ("rows", "money", "items", "booked_money")
@@ -27,6 +37,37 @@ def balance(audit: DataFrame, raw_order_items: DataFrame, fact_sales: DataFrame)
         _entry(fact_sales, items=-one, booked_money=-F.col("line_item_total")),
     )
     return unbalanced(entries, ACCOUNTS)
+
+
+SUMMED = {
+    SALES_BY_DAY: "net_sales",
+    SALES_BY_CATEGORY: "net_sales",
+    SALES_BY_COUNTRY: "net_sales",
+    SALES_BY_PRODUCT: "net_sales",
+    COHORT: "total_spending",
+    RFM: "monetary",
+    CLV: "total_spending",
+}
+"""The tables that have all of fact_sales, or all but what sales_summary says, and their column of it."""
+
+
+def totals_balance(fact_sales: DataFrame, sales_summary: DataFrame, *tables: DataFrame) -> DataFrame:
+    """One row, of the whole range, if a table does not come to the money of fact_sales."""
+    accounts = (SALES_SUMMARY.name, *(table.name for table in SUMMED))
+    unknown, no_cohort = F.col("unknown_customer_sales"), F.col("no_cohort_sales")
+    beside = {RFM.name: -unknown, CLV.name: -unknown, COHORT.name: -unknown - no_cohort}
+    everywhere = {account: F.col("line_item_total") for account in accounts}
+    return unbalanced(
+        (
+            entry(fact_sales, accounts, "decimal(28,4)", **everywhere),
+            entry(sales_summary, accounts, "decimal(28,4)", sales_summary=-F.col("net_sales"), **beside),
+            *(
+                entry(df, accounts, "decimal(28,4)", **{table.name: -F.col(column)})
+                for df, (table, column) in zip(tables, SUMMED.items(), strict=True)
+            ),
+        ),
+        accounts,
+    )
 
 
 def _entry(df: DataFrame, **amounts: Column) -> DataFrame:

@@ -1,0 +1,235 @@
+"""clv: one row per customer with a line in the asked range. clv_model: one row, what its expectations are made of.
+
+A purchase is a day with an order: two orders of one day are one decision to buy. Its value is what was bought, times
+the share of all that the customer bought that was not returned, since no return says what it is of. A history is what
+a customer did in a period: in the whole range, or in the days before those that the model is tried on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import pyspark.sql.functions as F
+import pyspark.sql.types as T
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame, Row, SparkSession, Window
+
+from etl_spark.core.dates import DateRange
+from etl_spark.core.keys import UNKNOWN_KEY
+from etl_spark.core.local import local_frame
+from etl_spark.core.table import MONEY
+from etl_spark.pipelines.sales.measures import is_bought, money, of_range, order_count
+from etl_spark.pipelines.sales.settings import LifetimeFit
+from etl_spark.pipelines.sales.tables import CLV, CLV_MODEL, SHARE
+
+if TYPE_CHECKING:
+    from etl_spark.pipelines.sales.lifetime import Fit
+
+NEXT = 365
+"""Days that the expectations of clv are of."""
+COUNT = "decimal(18,6)"
+_PERIOD = T.StructType().add("period", "string")
+_MODEL = T.StructType([T.StructField(name, T.DoubleType()) for name in ("r", "alpha", "a", "b", "p", "q", "v")])
+_FITTED = T.StructType().add("status", "string").add("fitted_customer_count", "long")
+_IF_ALIVE = T.StructType().add("repeat_purchases", "integer").add("age_days", "integer").add("if_alive", "double")
+
+
+@dataclass(frozen=True)
+class Period:
+    """The days up to `end`, and how many days after it are to be told of."""
+
+    name: str
+    end: date
+    days_after: int
+
+
+def build_clv(fact_sales: DataFrame, *, asked: DateRange, clv: LifetimeFit) -> tuple[DataFrame, DataFrame]:
+    """clv and clv_model. The models are fitted on the driver, to no more customers than `clv` says."""
+    tried = max(1, round(len(asked) * clv.holdout_share))
+    whole = Period("whole", asked.end, NEXT)
+    early = Period("early", asked.end - timedelta(days=tried), tried)
+    days = days_of_customers(fact_sales)
+    histories = histories_of(days, whole).unionByName(histories_of(days, early)).persist(StorageLevel.DISK_ONLY)
+    fits = fits_of(histories, (whole, early), clv)
+    expected = with_expectations(histories, (whole, early), fits)
+    of_whole, of_early = (expected.where(F.col("period") == period.name) for period in (whole, early))
+    later = days.where(F.col("order_date") > F.lit(early.end))
+    model = of_whole.agg(
+        F.count("repeat_purchases").alias("customer_count"),
+        F.count_if(F.col("repeat_purchases") > 0).alias("repeat_customer_count"),
+    ).crossJoin(_fit_row(histories.sparkSession, fits[whole.name]))
+    return (
+        of_range(of_whole, asked).select(*CLV.column_names),
+        of_range(model.crossJoin(_trial(of_early, later, early)), asked).select(*CLV_MODEL.column_names),
+    )
+
+
+def days_of_customers(fact_sales: DataFrame) -> DataFrame:
+    """One row per known customer and day with a line: order_count, net and gross spending, and whether one bought."""
+    return (
+        fact_sales.where(F.col("customer_key") != UNKNOWN_KEY)
+        .groupBy("customer_key", "order_date")
+        .agg(
+            order_count(),
+            money(F.col("line_item_total")).alias("net"),
+            money(F.when(is_bought(), F.col("line_item_total"))).alias("gross"),
+            F.max(is_bought()).alias("is_purchase"),
+        )
+    )
+
+
+def histories_of(days: DataFrame, period: Period) -> DataFrame:
+    """One row per customer with a line in the period: what clv has of the past, and what its model is fitted to.
+
+    age_days and last_days are those from the first purchase to the end of the period, and to the last purchase;
+    purchase_value is the mean of the purchases after the first. They are null for a customer who bought on no day.
+    """
+    bought_on = F.when(F.col("is_purchase"), F.col("order_date"))
+    history = (
+        days.where(F.col("order_date") <= F.lit(period.end))
+        .groupBy("customer_key")
+        .agg(
+            F.sum("order_count").alias("order_count"),
+            money(F.col("net")).alias("total_spending"),
+            F.sum("gross").alias("gross"),
+            F.min(bought_on).alias("first_order_date"),
+            F.max(bought_on).alias("last_order_date"),
+            F.min_by("gross", bought_on).alias("first_gross"),
+            F.nullif(F.count(bought_on), F.lit(0)).alias("purchases"),
+        )
+        .withColumn("age_days", F.datediff(F.lit(period.end), "first_order_date"))
+        .withColumn("last_days", F.datediff("last_order_date", "first_order_date"))
+        .withColumn("repeat_purchases", (F.col("purchases") - 1).cast("int"))
+    )
+    net, gross, first_gross, again = (
+        F.col(name).cast("double") for name in ("total_spending", "gross", "first_gross", "repeat_purchases")
+    )
+    kept = F.greatest(net / F.nullif(gross, F.lit(0.0)), F.lit(0.0))
+    year, lifespan = F.lit(Decimal("365.25")), F.col("last_days").cast("decimal(10,0)")
+    return history.select(
+        F.lit(period.name).alias("period"),
+        "customer_key",
+        "order_count",
+        "total_spending",
+        "first_order_date",
+        "last_order_date",
+        (lifespan / year).cast("decimal(9,6)").alias("lifespan_years"),
+        (F.col("total_spending") / F.nullif("order_count", F.lit(0))).cast(MONEY).alias("average_purchase_value"),
+        (F.col("order_count") * year / F.nullif(lifespan, F.lit(0))).cast(COUNT).alias("orders_per_year"),
+        "repeat_purchases",
+        "age_days",
+        "last_days",
+        ((gross - first_gross) / F.nullif(again, F.lit(0.0)) * kept).alias("purchase_value"),
+    )
+
+
+def fits_of(histories: DataFrame, periods: Sequence[Period], clv: LifetimeFit) -> Mapping[str, Fit]:
+    """The fit of each period, to the customers who bought: to all, or to those with the lowest hashes of their keys."""
+    # scipy takes a while to load, and no other job needs it.
+    from etl_spark.pipelines.sales.lifetime import fit
+
+    value = F.coalesce("purchase_value", F.lit(0.0))
+    by_hash = Window.partitionBy("period").orderBy(F.xxhash64("customer_key"), "customer_key")
+    sample = (
+        histories.where("repeat_purchases IS NOT NULL")
+        .withColumn("place", F.row_number().over(by_hash))
+        .where(F.col("place") <= clv.most_customers)
+        .orderBy("period", "place")
+        .select("period", "repeat_purchases", *(F.col(days) / 7 for days in ("last_days", "age_days")), value)
+        .collect()
+    )
+    fits = {}
+    for period in periods:
+        customers = [tuple(row[1:]) for row in sample if row.period == period.name]
+        fits[period.name] = fit(customers, fewest=clv.fewest_repeat_customers)
+    return fits
+
+
+def with_expectations(histories: DataFrame, periods: Sequence[Period], fits: Mapping[str, Fit]) -> DataFrame:
+    """`histories` with what clv has of the days after each period, null where its period has no model.
+
+    Equation 10 of Fader, Hardie and Lee (2005), and equation 5 of Fader and Hardie (2013).
+    """
+    bought = F.col("repeat_purchases").isNotNull()
+    known = histories.where(bought).select("period", "repeat_purchases", "age_days").distinct().collect()
+    spark = histories.sparkSession
+    models = local_frame(spark, [(one.name, *_parameters(fits[one.name])) for one in periods], _of_period(_MODEL))
+    if_alive = local_frame(spark, list(_purchases_if_alive(known, periods, fits)), _of_period(_IF_ALIVE))
+    x, age, last = F.col("repeat_purchases"), F.col("age_days") / 7, F.col("last_days") / 7
+    since = (F.col("alpha") + age) / (F.col("alpha") + last)
+    odds_of_having_left = F.col("a") / (F.col("b") + x - 1) * F.pow(since, F.col("r") + x)
+    # Who never came again is taken to be there.
+    still_there = 1 / (1 + F.when(x > 0, odds_of_having_left).otherwise(0.0))
+    alive = F.when(F.col("if_alive").isNotNull(), still_there)
+    spent = x * F.coalesce("purchase_value", F.lit(0.0))
+    value = F.col("p") * (F.col("v") + spent) / (F.col("p") * x + F.col("q") - 1)
+    purchases = F.col("if_alive") * alive
+    return (
+        histories.join(F.broadcast(models), on="period", how="left")
+        .join(F.broadcast(if_alive), on=["period", "repeat_purchases", "age_days"], how="left")
+        .withColumn("probability_alive", alive.cast(SHARE))
+        .withColumn("expected_purchases", purchases.cast(COUNT))
+        .withColumn("expected_purchase_value", value.cast(MONEY))
+        .withColumn("expected_value", (purchases * value).cast(MONEY))
+    )
+
+
+def _purchases_if_alive(
+    known: Sequence[Row], periods: Sequence[Period], fits: Mapping[str, Fit]
+) -> Iterator[tuple[str, int, int, float]]:
+    """The part of an expectation that no function of Spark has, by the few values that it depends on."""
+    for period in periods:
+        of_period = sorted((row.repeat_purchases, row.age_days) for row in known if row.period == period.name)
+        model = fits[period.name].model
+        if model:
+            customers = [(repeats, days / 7) for repeats, days in of_period]
+            purchases = model.purchases.purchases_if_alive(customers, period.days_after / 7)
+            for (repeats, days), expected in zip(of_period, purchases, strict=True):
+                yield period.name, repeats, days, expected
+
+
+def _parameters(found: Fit) -> tuple[float | None, ...]:
+    model = found.model
+    return (*astuple(model.purchases), *astuple(model.values)) if model else (None,) * len(_MODEL)
+
+
+def _of_period(schema: T.StructType) -> T.StructType:
+    return T.StructType([*_PERIOD, *schema])
+
+
+def _fit_row(spark: SparkSession, found: Fit) -> DataFrame:
+    """One row: what clv_model has of the fit to the whole range."""
+    row = (found.status, found.customers, *_parameters(found))
+    return local_frame(spark, [row], T.StructType([*_FITTED, *_MODEL]))
+
+
+def _trial(expected: DataFrame, later: DataFrame, early: Period) -> DataFrame:
+    """One row: how the expectations of the early days' model compare with what its customers did in the days after."""
+    did = later.groupBy("customer_key").agg(
+        F.count_if("is_purchase").alias("later_purchases"), money(F.col("net")).alias("later_value")
+    )
+    purchases = F.coalesce("later_purchases", F.lit(0)).cast(COUNT)
+    value = F.coalesce("later_value", F.lit(0)).cast(MONEY)
+    # As often in a day as in those from the first purchase on.
+    naive = F.col("repeat_purchases") / F.greatest("age_days", F.lit(1)) * early.days_after
+    return (
+        expected.where("expected_purchases IS NOT NULL")
+        .join(did, on="customer_key", how="left")
+        .agg(
+            F.nullif(F.count(F.lit(1)), F.lit(0)).alias("holdout_customer_count"),
+            F.sum(purchases).cast(COUNT).alias("holdout_purchases"),
+            F.sum("expected_purchases").cast(COUNT).alias("holdout_expected_purchases"),
+            F.avg(F.abs(purchases - F.col("expected_purchases"))).cast(COUNT).alias("holdout_purchases_error"),
+            F.avg(F.abs(purchases - naive.cast(COUNT))).cast(COUNT).alias("holdout_naive_error"),
+            F.sum(value).cast(MONEY).alias("holdout_value"),
+            F.sum("expected_value").cast(MONEY).alias("holdout_expected_value"),
+            F.avg(F.abs(value - F.col("expected_value"))).cast(MONEY).alias("holdout_value_error"),
+        )
+        .withColumn(
+            "holdout_start_date", F.when(F.col("holdout_customer_count") > 0, F.lit(early.end + timedelta(days=1)))
+        )
+    )

@@ -1,0 +1,50 @@
+"""What is counted of lines of fact_sales, the same in every table that sums them up."""
+
+from __future__ import annotations
+
+import pyspark.sql.functions as F
+from pyspark.sql import Column, DataFrame
+
+from etl_spark.core.dates import DateRange
+from etl_spark.core.keys import UNKNOWN_KEY
+from etl_spark.core.table import MONEY
+
+
+def is_bought() -> Column:
+    """Whether a line is no return: what makes an order of it, and its customer a buyer."""
+    return ~F.col("is_return")
+
+
+def money(value: Column) -> Column:
+    """The sum of `value`, 0 of no rows."""
+    return F.coalesce(F.sum(value), F.lit(0)).cast(MONEY)
+
+
+def order_count() -> Column:
+    """The number of orders, each once, that have a line that is no return."""
+    return F.count_distinct(F.when(is_bought(), F.col("order_id"))).alias("order_count")
+
+
+def sold() -> tuple[Column, ...]:
+    """The measures of every roll-up, of lines of fact_sales; 0 of none."""
+    known_buyer = is_bought() & (F.col("customer_key") != UNKNOWN_KEY)
+    total = F.col("line_item_total")
+    return (
+        order_count(),
+        F.count_distinct(F.when(known_buyer, F.col("customer_key"))).alias("customer_count"),
+        F.count("order_item_id").alias("item_count"),
+        F.coalesce(F.sum("quantity_sold"), F.lit(0)).alias("quantity_sold"),
+        money(F.when(is_bought(), total)).alias("gross_sales"),
+        money(F.when(F.col("is_return"), total)).alias("returns"),
+        money(total).alias("net_sales"),
+    )
+
+
+def ratio(part: Column, whole: Column) -> Column:
+    """`part` / `whole` of two counts, exact to 18 decimals; null where `whole` is 0."""
+    return part.cast("decimal(20,0)") / F.nullif(whole, F.lit(0)).cast("decimal(20,0)")
+
+
+def of_range(df: DataFrame, asked: DateRange) -> DataFrame:
+    """`df` as results over the asked range."""
+    return df.withColumns({"start_date": F.lit(asked.start), "end_date": F.lit(asked.end)})

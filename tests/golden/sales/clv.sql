@@ -1,0 +1,16 @@
+WITH customers AS (
+    SELECT customer_key, count(DISTINCT order_id) FILTER (quantity_sold >= 0) AS order_count,
+        sum(line_item_total) AS total_spending,
+        min(order_date) FILTER (quantity_sold >= 0) AS first_order_date,
+        max(order_date) FILTER (quantity_sold >= 0) AS last_order_date,
+        count(DISTINCT order_date) FILTER (quantity_sold >= 0) AS days
+    FROM sold
+    WHERE customer_id <> '(unknown)'
+    GROUP BY ALL
+)
+SELECT customer_key, order_count, total_spending::DECIMAL(18, 4) AS total_spending, first_order_date, last_order_date,
+    round((last_order_date - first_order_date) / 365.25, 6)::DECIMAL(9, 6) AS lifespan_years,
+    round(total_spending::DOUBLE / nullif(order_count, 0), 4)::DECIMAL(18, 4) AS average_purchase_value,
+    round(order_count * 365.25 / nullif(last_order_date - first_order_date, 0), 6)::DECIMAL(18, 6) AS orders_per_year,
+    (nullif(days, 0) - 1)::INT AS repeat_purchases
+FROM customers
