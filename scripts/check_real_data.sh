@@ -5,7 +5,7 @@ set -euo pipefail
 source "$(dirname -- "${BASH_SOURCE[0]}")/environment.sh"
 
 # What FOLDER must have; tests_real/ has a test file for each.
-data_sets=(online_retail pagila)
+data_sets=(cdnow online_retail pagila)
 
 refuse() {
     printf '%s: %s\n' "${0##*/}" "$*" >&2

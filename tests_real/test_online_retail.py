@@ -119,6 +119,32 @@ def test_returns_are_kept(sql: duckdb.DuckDBPyConnection, output: Path, figures:
     figures.append(f"online_retail: {expected[0]:,} returns of {expected[1]:,}, {cancelled[0]:,} of them cancellations")
 
 
+def test_customers_have_spent_what_their_lines_say(
+    sql: duckdb.DuckDBPyConnection, output: Path, figures: list[str]
+) -> None:
+    expected = """
+        SELECT customer_id, max(order_date) FILTER (quantity >= 0), count(DISTINCT order_id) FILTER (quantity >= 0),
+            sum(total)
+        FROM lines WHERE customer_id <> '' GROUP BY customer_id ORDER BY ALL
+    """
+    found = f"""
+        SELECT customer_id, last_order_date, frequency, monetary
+        FROM read_parquet('{output}/parquet/rfm/**/data.parquet')
+        JOIN '{output}/parquet/dim_customer/data.parquet' USING (customer_key) ORDER BY ALL
+    """
+    rows = sql.execute(found).fetchall()
+    assert rows == sql.execute(expected).fetchall()
+    summary = f"FROM read_parquet('{output}/parquet/sales_summary/**/data.parquet')"
+    of_nobody = "SELECT count(*), sum(total) FROM lines WHERE customer_id IS NULL OR customer_id = ''"
+    assert one(sql, f"SELECT unknown_customer_item_count, unknown_customer_sales {summary}") == one(sql, of_nobody)
+    best = max(rows, key=lambda row: row[3])
+    money, large = one(sql, f"SELECT unknown_customer_sales, large_order_count {summary}")
+    figures.append(
+        f"Online Retail: {len(rows):,} customers, the best worth {best[3]:,.2f}, nobody {money:,.2f}; "
+        f"{large} orders are too large for co_purchase"
+    )
+
+
 def test_repeated_lines_are_kept_and_counted(sql: duckdb.DuckDBPyConnection, output: Path, figures: list[str]) -> None:
     (repeated,) = one(sql, "SELECT count(*) FROM lines WHERE is_repeated")
     assert total_of(output)["flagged"] == {"line_repeated": repeated}
