@@ -99,6 +99,8 @@ def _launch(conf: SparkConf, run_id: str, log: Path, packages: Sequence[str]) ->
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ["ETL_SPARK_RUN_ID"] = run_id
     conf.set("spark.jars.packages", _joined(",", conf.get("spark.jars.packages", ""), delta_package(), *packages))
+    # A bar would stand between the lines of the log.
+    conf.setIfMissing("spark.ui.showConsoleProgress", "false")
     conf.setIfMissing("spark.jars.ivySettings", conf_file("ivysettings.xml").as_uri())
     log4j = f"-Dlog4j2.configurationFile={conf_file('log4j2.properties').as_uri()}"
     conf.set("spark.driver.extraJavaOptions", _joined(" ", log4j, conf.get("spark.driver.extraJavaOptions", "")))
