@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -72,13 +73,21 @@ def bucket(spark: SparkSession, databases: Mapping[str, Server]) -> str:
     return f"s3a://{bucket}"
 
 
-@pytest.fixture
-def aws_account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+@contextmanager
+def aws() -> Iterator[None]:
     """An empty account at AWS, which is moto's, in this process; there is no other that could be reached."""
-    for name, value in (("ACCESS_KEY_ID", "x"), ("SECRET_ACCESS_KEY", "x"), ("DEFAULT_REGION", "us-east-1")):
-        monkeypatch.setenv(f"AWS_{name}", value)
-    monkeypatch.delenv("AWS_PROFILE", raising=False)
-    with mock_aws():
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
+        for name, value in (("ACCESS_KEY_ID", "x"), ("SECRET_ACCESS_KEY", "x"), ("DEFAULT_REGION", "us-east-1")):
+            patch.setenv(f"AWS_{name}", value)
+        with mock_aws():
+            yield
+
+
+@pytest.fixture
+def aws_account() -> Iterator[None]:
+    with aws():
         yield
 
 

@@ -9,70 +9,79 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pyspark
 
 SPARK = Path(pyspark.__file__).parent
+WORKERS = ("worker0", "worker1")
 
 
-@dataclass(frozen=True)
 class Cluster:
-    """`master` is its URL. Executors keep what they do in `folder`."""
+    """One master, whose URL is `master`, and workers of one core each, in an environment that has Java alone.
 
-    folder: Path
-    master: str
+    A worker and its executors keep what they do in a folder of the worker's name in `folder`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True)
+        self._folder = folder
+        self._servers: dict[str, subprocess.Popen[bytes]] = {}
+        address = ("--host", "127.0.0.1", "--port", "0", "--webui-port", "0")
+        self.master = self._start("master", r"Starting Spark master at (spark://\S+)", "master.Master", *address)
+
+    def start_worker(self, name: str) -> None:
+        """Returns once it is the master's."""
+        machine = ("--host", "127.0.0.1", "--webui-port", "0", "--cores", "1", "--memory", "1g")
+        work = ("--work-dir", str(self._folder / name))
+        self._start(name, r"(Successfully registered) with master", "worker.Worker", *machine, *work, self.master)
+
+    def kill(self, name: str) -> None:
+        """A worker takes its executors with it: they are of its process group."""
+        os.killpg(self._servers[name].pid, signal.SIGKILL)
+        self._servers.pop(name).wait()
+
+    def stop(self) -> None:
+        for name in list(self._servers):
+            self.kill(name)
+
+    def tasks_done(self, worker: str) -> int:
+        """By the executors of a worker, for the application that was last."""
+        applications = {folder.name for folder in self._folder.glob("worker*/app-*")}
+        # Their ids begin with the time.
+        logs = (self._folder / worker / max(applications, default="none")).glob("*/stderr")
+        return sum(log.read_text(errors="replace").count("Finished task") for log in logs)
+
+    def _start(self, name: str, says: str, server: str, *arguments: str) -> str:
+        """Returns what it said, as soon as it has."""
+        # No python3 but the system's, and no folder of this checkout's packages.
+        environment = {"PATH": "/usr/bin:/bin", "SPARK_HOME": str(SPARK), "SPARK_LOCAL_IP": "127.0.0.1"}
+        environment |= {name: os.environ[name] for name in ("JAVA_HOME",) if name in os.environ}
+        log = self._folder / f"{name}.log"
+        with log.open("wb") as stream:
+            self._servers[name] = subprocess.Popen(
+                [str(SPARK / "bin" / "spark-class"), f"org.apache.spark.deploy.{server}", *arguments],
+                env=environment,
+                cwd=self._folder,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=stream,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + 180
+        while not (found := re.search(says, log.read_text(errors="replace"))):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{log} never said {says}: {log.read_text(errors='replace')[-2000:]}")
+            time.sleep(0.05)
+        return found[1]
 
 
 @contextmanager
-def standalone_cluster(folder: Path, workers: int = 2) -> Iterator[Cluster]:
-    """One master, and workers of one core each, in an environment that has Java alone."""
-    folder.mkdir(parents=True)
-    started: list[subprocess.Popen[bytes]] = []
-    # No python3 but the system's, and no folder of this checkout's packages.
-    environment = {"PATH": "/usr/bin:/bin", "SPARK_HOME": str(SPARK), "SPARK_LOCAL_IP": "127.0.0.1"}
-    environment |= {name: os.environ[name] for name in ("JAVA_HOME",) if name in os.environ}
-
-    def start(name: str, *arguments: str) -> subprocess.Popen[bytes]:
-        with (folder / f"{name}.log").open("wb") as log:
-            process = subprocess.Popen(
-                [str(SPARK / "bin" / "spark-class"), *arguments],
-                env=environment,
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        started.append(process)
-        return process
-
+def standalone_cluster(folder: Path) -> Iterator[Cluster]:
+    cluster = Cluster(folder)
     try:
-        start(
-            "master", "org.apache.spark.deploy.master.Master", "--host", "127.0.0.1", "--port", "0", "--webui-port", "0"
-        )
-        cluster = Cluster(folder, said(folder / "master.log", r"Starting Spark master at (spark://\S+)"))
-        for number in range(workers):
-            settings = ("--host", "127.0.0.1", "--cores", "1", "--memory", "1g", "--webui-port", "0")
-            work = ("--work-dir", str(folder / f"work{number}"))
-            worker = "org.apache.spark.deploy.worker.Worker"
-            start(f"worker{number}", worker, *settings, *work, cluster.master)
-        for number in range(workers):
-            said(folder / f"worker{number}.log", r"(Successfully registered) with master")
+        for worker in WORKERS:
+            cluster.start_worker(worker)
         yield cluster
     finally:
-        for process in started:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-
-def said(log: Path, pattern: str) -> str:
-    """What a server wrote, as soon as it has."""
-    deadline = time.monotonic() + 60
-    while not (found := re.search(pattern, log.read_text(errors="replace"))):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{log} never said {pattern}: {log.read_text(errors='replace')[-2000:]}")
-        time.sleep(0.05)
-    return found[1]
+        cluster.stop()

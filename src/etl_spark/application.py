@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,11 +31,15 @@ def run_recorded(
     request: Request,
     *,
     config_file: Path | None,
+    spark_options: Mapping[str, str] | None = None,
     work: type[Run] | type[Publication] = Run,
     source: str | None = None,
     mapping: str | None = None,
 ) -> int:
-    """Does `work`, prints the summary, and leaves the run's record, whatever happens. Returns the exit code."""
+    """Does `work`, prints the summary, and leaves the run's record, whatever happens. Returns the exit code.
+
+    Spark's options are `spark_options`, or those of the configuration where there are none.
+    """
     record = RunRecord(request.output, request.run_id)
     log.set_up(request.run_id, record.log)
     report = Report()
@@ -74,7 +78,7 @@ def run_recorded(
             log.LOGGER.info("starting Spark")
             spark = session.start(
                 pipeline.name,
-                settings.spark,
+                settings.spark if spark_options is None else spark_options,
                 run_id=request.run_id,
                 log=record.log,
                 packages=packages(settings, request.sinks, (settings.settings.source, request.output)),

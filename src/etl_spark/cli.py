@@ -9,7 +9,7 @@ import re
 import secrets
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
@@ -29,11 +29,12 @@ exit codes:
 With 2, 3 and 4 no table has changed."""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit code."""
+def main(argv: Sequence[str] | None = None, *, spark: Mapping[str, str] | None = None) -> int:
+    """Runs one command and returns its exit code. `spark` are options of Spark instead of the configuration's."""
 
     def run() -> int:
         options = parse(argv)
+        options.spark = spark
         return int(options.command(options))
 
     return ended("etl-spark", run)
@@ -249,7 +250,14 @@ def _run(options: argparse.Namespace) -> int:
         extract_date=getattr(options, "extract_date", None),
     )
     mapping = getattr(options, "mapping", None)
-    return run_recorded(options.pipeline, request, config_file=options.config, source=options.source, mapping=mapping)
+    return run_recorded(
+        options.pipeline,
+        request,
+        config_file=options.config,
+        spark_options=options.spark,
+        source=options.source,
+        mapping=mapping,
+    )
 
 
 def _time_of_day(text: str) -> str:
@@ -275,7 +283,9 @@ def _publish(options: argparse.Namespace) -> int:
         output=_output(options),
         sinks=tuple(dict.fromkeys(options.sink)),
     )
-    return run_recorded(options.pipeline, request, config_file=options.config, work=Publication)
+    return run_recorded(
+        options.pipeline, request, config_file=options.config, spark_options=options.spark, work=Publication
+    )
 
 
 def _run_id(work: str, key: str | None) -> str:

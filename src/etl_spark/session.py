@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pyspark
 from py4j.java_gateway import JavaPackage
+from py4j.protocol import Py4JJavaError
 from pyspark import SparkConf, SparkContext
 from pyspark.errors import PySparkException
 from pyspark.java_gateway import launch_gateway
@@ -52,12 +53,14 @@ def start(
     """
     conf = SparkConf().setAppName(f"{name} {run_id}").setAll(list(ALWAYS.items()))
     is_submitted = "PYSPARK_GATEWAY_PORT" in os.environ
-    if not is_submitted and SparkContext._active_spark_context is None:
-        conf.setAll([(key, value) for key, value in options.items() if key not in ALWAYS])
-        _launch(conf, run_id, log, packages)
-    _require_delta()
     try:
+        if not is_submitted and SparkContext._active_spark_context is None:
+            conf.setAll([(key, value) for key, value in options.items() if key not in ALWAYS])
+            _launch(conf, run_id, log, packages)
+        _require_delta()
         session = SparkSession.builder.config(conf=conf).getOrCreate()
+    except Py4JJavaError as error:
+        raise EngineError(_why_not(log)) from error
     except PySparkException as error:
         raise EngineError(f"Spark did not start: {str(error).splitlines()[0]}") from error
     if is_submitted:
@@ -96,6 +99,8 @@ def _launch(conf: SparkConf, run_id: str, log: Path, packages: Sequence[str]) ->
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ["ETL_SPARK_RUN_ID"] = run_id
     conf.set("spark.jars.packages", _joined(",", conf.get("spark.jars.packages", ""), delta_package(), *packages))
+    # A bar would stand between the lines of the log.
+    conf.setIfMissing("spark.ui.showConsoleProgress", "false")
     conf.setIfMissing("spark.jars.ivySettings", conf_file("ivysettings.xml").as_uri())
     log4j = f"-Dlog4j2.configurationFile={conf_file('log4j2.properties').as_uri()}"
     conf.set("spark.driver.extraJavaOptions", _joined(" ", log4j, conf.get("spark.driver.extraJavaOptions", "")))
@@ -113,6 +118,8 @@ def _why_not(log: Path) -> str:
     if missing:
         names = sorted({left or right for left, right in missing})
         return f"could not fetch {', '.join(names)} from Maven Central: is there a network? See {log}"
+    if "All masters are unresponsive" in said:
+        return f"no standalone cluster answers there: is that its master? See {log}"
     if "JAVA_HOME" in said or "java: " in said or not said.strip():
         return "Java did not start: install Java 17 and put it on PATH, or set JAVA_HOME to it"
     return f"Spark did not start, see {log}"

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import boto3
-import pytest
-from moto import mock_aws
 
 from tests.infra.template import REGION, STACK, Parameters, Stack, raw
 
@@ -33,19 +29,6 @@ UNSUPPORTED = {
 APPLICATION = {"Ref": "00abc", "Arn": f"arn:aws:emr-serverless:{REGION}:123456789012:/applications/00abc"}
 PLACEHOLDERS = {"Application": APPLICATION, "Workgroup": {"Workgroup.Endpoint.Address": "redshift.example"}}
 """What resources of those types are known by to others, as long as they are not made."""
-
-
-@contextmanager
-def aws() -> Iterator[None]:
-    """An empty account in moto, whatever account this machine may know."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith("AWS_")]:
-            patch.delenv(name)
-        patch.setenv("AWS_ACCESS_KEY_ID", "test")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-        patch.setenv("AWS_DEFAULT_REGION", REGION)
-        with mock_aws():
-            yield
 
 
 class Deployed:

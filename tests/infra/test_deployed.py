@@ -17,7 +17,8 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.validate import ParamValidator
 
-from tests.infra.deployed import Deployed, aws
+from tests.conftest import aws
+from tests.infra.deployed import Deployed
 from tests.infra.template import FULL, REGION, STACK
 from tests.infra.test_daily_run import starts
 

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import boto3
 import pytest
 
-from tests.infra.deployed import UNSUPPORTED, Deployed, aws
+from tests.infra.deployed import UNSUPPORTED, Deployed
 from tests.infra.template import CODE_PREFIX, FULL, MINIMAL, OWN_NETWORK, PATH, Parameters, raw
 
-pytestmark = pytest.mark.default_spark
-
-
-@pytest.fixture(autouse=True)
-def account() -> Iterator[None]:
-    with aws():
-        yield
+pytestmark = [pytest.mark.default_spark, pytest.mark.usefixtures("aws_account")]
 
 
 def test_types_that_moto_does_not_know_are_those_that_are_listed() -> None:

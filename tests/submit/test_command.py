@@ -86,7 +86,7 @@ def dry_run(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, An
     return printed
 
 
-def test_a_standalone_cluster_is_given_the_whole_by_spark_submit(
+def test_a_standalone_cluster_is_given_the_whole_by_a_driver_here(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     place, properties = tmp_path / "place.toml", tmp_path / "spark.conf"
@@ -101,31 +101,22 @@ def test_a_standalone_cluster_is_given_the_whole_by_spark_submit(
         *("--jars", "/x.jar,/y.jar", "--python", "python3.11", "--secret", "sales=ssm:/etl/sales"),
         *(*JOB, "--config", str(place), "--sink", "csv", "--allow-missing-days"),
     )
-    command = printed["command"]
-    options = dict(zip(command[1::2], command[2::2], strict=False))
-    assert Path(command[0]).name == "spark-submit"
-    assert (options["--master"], options["--deploy-mode"]) == ("spark://configured:1", "client")
-    assert options["--name"] == "etl_spark viewing 2022-04-01..2022-04-30"
-    assert options["--jars"] == "/x.jar,/y.jar"
-    assert options["--packages"].startswith("io.delta:delta-spark_2.13:4.0.")
-    assert options["--archives"].endswith("environment.tar.gz#environment")
-    conf = dict(
-        value.split("=", 1) for value in command[command.index("--conf") + 1 :: 2] if value.startswith("spark.")
-    )
-    assert {name: conf[name] for name in ("spark.a", "spark.b", "spark.c", "spark.d")} == {
+    conf = printed["conf"]
+    code, archive = conf.pop("spark.submit.pyFiles"), conf.pop("spark.archives")
+    assert (Path(code).name, Path(archive).name) == ("etl_spark.zip", "environment.tar.gz#environment")
+    assert conf == {
         "spark.a": "file",
         "spark.b": "properties",
         "spark.c": "a 'quoted' value",
         "spark.d": "with blanks",
+        "spark.executorEnv.PYTHONPATH": "environment",
+        "spark.jars": "/x.jar,/y.jar",
+        "spark.master": "spark://configured:1",
+        "spark.submit.deployMode": "client",
     }
-    assert "spark.master" not in conf
-    assert conf["spark.pyspark.python"] == "python3.11"
-    (entry,) = [number for number, one in enumerate(command) if one.endswith("/viewing.py")]
-    assert command[entry + 1 :] == [
-        *(*JOB[1:], "--config", str(place), "--sink", "csv", "--allow-missing-days"),
-        *("--config", "place", "--output", f"{tmp_path}/out", "--source", f"{tmp_path}/logs"),
-    ]
+    assert printed["job"] == [*JOB, "--config", str(place), "--sink", "csv", "--allow-missing-days"]
     assert printed["environment"] == {
+        "PYSPARK_PYTHON": "python3.11",
         "ETL_SPARK_MYSQL_SECRET": "etl/mysql",
         "ETL_SPARK_SALES_SECRET": "ssm:/etl/sales",
     }
@@ -141,5 +132,12 @@ def test_on_yarn_the_driver_is_in_a_container(capsys: pytest.CaptureFixture[str]
         "spark.yarn.appMasterEnv.ETL_SPARK_MYSQL_SECRET=etl/mysql",
     ):
         assert command[command.index(conf) - 1] == "--conf"
-    client = dry_run(capsys, "--target", "yarn", "--deploy-mode", "client", *JOB)["command"]
+    (entry,) = [number for number, one in enumerate(command) if one.endswith("/viewing.py")]
+    assert command[entry + 1 : -2] == [
+        *JOB[1:],
+        *("--output", "hdfs:///out", "--config", "place"),
+        *("--output", "hdfs:///out"),
+    ]
+    client = dry_run(capsys, "--target", "yarn", "--deploy-mode", "client", *JOB)["conf"]
+    assert (client["spark.master"], client["spark.submit.deployMode"]) == ("yarn", "client")
     assert not [one for one in client if "appMasterEnv" in one]

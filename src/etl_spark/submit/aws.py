@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -121,6 +121,11 @@ def token(request: Mapping[str, Any], ended: Sequence[str]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def going_on(states: Mapping[str, str], ends: Container[str]) -> list[str]:
+    """The ids of those runs, of `states` by id, that have not ended."""
+    return [run_id for run_id, state in states.items() if state not in ends]
+
+
 class Service(Protocol):
     """EMR on EC2, or EMR Serverless: a cluster or an application there, and its runs.
 
@@ -139,8 +144,8 @@ class Service(Protocol):
     def named(self, request: Mapping[str, Any], name: str, token: str, key: str) -> dict[str, Any]:
         """`request` as it is sent: for a run of that name, whose job's id ends in `key`."""
 
-    def of_name(self, name: str) -> tuple[list[str], list[str]]:
-        """The ids of the runs of that name: those that go on, and those that have ended."""
+    def of_name(self, name: str) -> Mapping[str, str]:
+        """The states of the runs of that name, by their ids."""
 
     def start(self, request: Mapping[str, Any]) -> str:
         """The id of the run."""
@@ -168,8 +173,9 @@ def run(
     output, there = Place.of(submission.output, "the output"), folder_of(files, code)
     request = service.request(submission, there)
     name = f"{submission.label} {token(request, ())[:10]}"
-    active, ended = service.of_name(name)
-    one_run = token(request, ended)
+    states = service.of_name(name)
+    active = going_on(states, service.ends)
+    one_run = token(request, [run_id for run_id in states if run_id not in active])
     key = one_run[:12]
     named = service.named(request, name, one_run, key)
     if dry_run:

@@ -182,14 +182,11 @@ def _by_spark_submit(options: argparse.Namespace, submission: Submission, cache:
         mapping=submission.mapping,
         cache=cache,
     )
-    return spark_submit.run(
-        submission,
-        files,
-        master=options.master if options.target == "standalone" else "yarn",
-        deploy_mode="client" if options.target == "standalone" else options.deploy_mode or "cluster",
-        python=options.python or "python3",
-        dry_run=options.dry_run,
-    )
+    python = options.python or "python3"
+    if options.target == "yarn" and options.deploy_mode != "client":
+        return spark_submit.run_there(submission, files, python=python, dry_run=options.dry_run)
+    master = options.master if options.target == "standalone" else "yarn"
+    return spark_submit.run_here(submission, files, master=master, python=python, dry_run=options.dry_run)
 
 
 def _by_emr(options: argparse.Namespace, submission: Submission, cache: Path) -> int:

@@ -67,14 +67,11 @@ class Emr:
         step = step | {"Name": name, "HadoopJarStep": jar | {"Args": [*jar["Args"], "--run-key", key]}}
         return {**request, "Steps": [step]}
 
-    def of_name(self, name: str) -> tuple[list[str], list[str]]:
+    def of_name(self, name: str) -> Mapping[str, str]:
         with aws.plain_errors(f"cannot list the steps of the cluster {self._id}"):
             pages = self._client.get_paginator("list_steps").paginate(ClusterId=self._id)
-            found = [one for page in pages for one in page["Steps"] if one["Name"] == name]
-        return (
-            [one["Id"] for one in found if one["Status"]["State"] not in self.ends],
-            [one["Id"] for one in found if one["Status"]["State"] in self.ends],
-        )
+            steps = [one for page in pages for one in page["Steps"]]
+        return {one["Id"]: one["Status"]["State"] for one in steps if one["Name"] == name}
 
     def start(self, request: Mapping[str, Any]) -> str:
         """Where the answer is lost, the cluster is asked whether it has the step."""
@@ -82,7 +79,7 @@ class Emr:
             try:
                 return str(self._once.add_job_flow_steps(**request)["StepIds"][0])
             except (ConnectionClosedError, HTTPClientError):
-                active, _ = self.of_name(request["Steps"][0]["Name"])
+                active = aws.going_on(self.of_name(request["Steps"][0]["Name"]), self.ends)
                 if active:
                     return active[0]
                 raise

@@ -75,14 +75,11 @@ class EmrServerless:
             "jobDriver": {"sparkSubmit": driver | {"entryPointArguments": arguments}},
         }
 
-    def of_name(self, name: str) -> tuple[list[str], list[str]]:
+    def of_name(self, name: str) -> Mapping[str, str]:
         with aws.plain_errors(f"cannot list the runs of the application {self._id}"):
             pages = self._client.get_paginator("list_job_runs").paginate(applicationId=self._id)
-            found = [one for page in pages for one in page["jobRuns"] if one.get("name") == name]
-        return (
-            [one["id"] for one in found if one["state"] not in self.ends],
-            [one["id"] for one in found if one["state"] in self.ends],
-        )
+            runs = [one for page in pages for one in page["jobRuns"]]
+        return {one["id"]: one["state"] for one in runs if one.get("name") == name}
 
     def start(self, request: Mapping[str, Any]) -> str:
         with aws.plain_errors(f"the application {self._id} does not take the run"):

@@ -1,78 +1,87 @@
-"""A standalone cluster, or YARN: by the spark-submit of this machine."""
+"""A standalone cluster, or YARN: by the Spark of this machine."""
 
 from __future__ import annotations
 
 import json
 import os
 import subprocess
-import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyspark
 
-from etl_spark import session
+from etl_spark import cli, session
 from etl_spark.submit import package
 from etl_spark.submit.submission import Submission
 
 
-def run(
-    submission: Submission,
-    files: package.Package,
-    *,
-    master: str,
-    deploy_mode: str,
-    python: str,
-    dry_run: bool,
-) -> int:
-    """Submits, waits for the end, and returns the exit code: in deploy mode client the job's own.
+def run_here(submission: Submission, files: package.Package, *, master: str, python: str, dry_run: bool) -> int:
+    """Runs the job with its driver in this process, and returns its exit code.
 
-    `python` is the command for the Python of the cluster's machines.
+    What it says, and where, is what it says on this machine: a driver that spark-submit starts has its standard error
+    mixed into its standard output. `python` is the command for the Python of the cluster's machines.
     """
-    with tempfile.TemporaryDirectory(prefix="etl_spark-") as folder:
-        arguments = command(submission, Path(folder), master=master, deploy_mode=deploy_mode, python=python)
+    job = [submission.job, *submission.arguments]
+    variables = {"PYSPARK_PYTHON": python, **submission.variables}
+    with tempfile.TemporaryDirectory(prefix="etl_spark-") as name:
+        folder = Path(name)
+        conf = {
+            "spark.executorEnv.PYTHONPATH": package.UNPACKED,
+            **submission.conf,
+            "spark.master": master,
+            "spark.submit.deployMode": "client",
+            "spark.submit.pyFiles": str(folder / package.CODE),
+            "spark.archives": _archive(folder),
+            **({"spark.jars": ",".join(submission.jars)} if submission.jars else {}),
+        }
         if dry_run:
-            print(json.dumps({"command": arguments, "environment": submission.variables}, indent=2))
+            print(json.dumps({"job": job, "conf": conf, "environment": variables}, indent=2))
             return 0
-        package.write(files, Path(folder))
-        # Driver and executors find their own Python: the one of this environment is not on other machines.
-        left_out = {"PYSPARK_PYTHON"} | ({"PYSPARK_DRIVER_PYTHON"} if deploy_mode == "cluster" else set())
+        package.write(files, folder)
+        os.environ.update(variables)
+        return cli.main(job, spark=conf)
+
+
+def run_there(submission: Submission, files: package.Package, *, python: str, dry_run: bool) -> int:
+    """Submits to YARN, whose driver is in a container as the executors are, and waits. Returns spark-submit's code."""
+    with tempfile.TemporaryDirectory(prefix="etl_spark-") as name:
+        folder = Path(name)
+        arguments = _command(submission, folder, python)
+        if dry_run:
+            print(json.dumps({"command": arguments}, indent=2))
+            return 0
+        package.write(files, folder)
+        # The Python of this environment is not on other machines.
+        left_out = ("PYSPARK_PYTHON", "PYSPARK_DRIVER_PYTHON")
         environment = {name: value for name, value in os.environ.items() if name not in left_out}
-        environment |= {"SPARK_HOME": str(_spark_home()), **submission.variables}
+        environment |= {"SPARK_HOME": str(_spark_home())}
         return subprocess.run(arguments, env=environment, check=False).returncode
 
 
-def command(submission: Submission, folder: Path, *, master: str, deploy_mode: str, python: str) -> list[str]:
-    """The call of spark-submit, with the files of a package in `folder`."""
+def _command(submission: Submission, folder: Path, python: str) -> list[str]:
+    variables = {"PYSPARK_PYTHON": python, "PYTHONPATH": package.UNPACKED, **submission.variables}
     conf = {
         "spark.pyspark.python": python,
         "spark.executorEnv.PYTHONPATH": package.UNPACKED,
-        **(_in_cluster(submission.variables, python) if deploy_mode == "cluster" else _here()),
+        **{f"spark.yarn.appMasterEnv.{name}": value for name, value in variables.items()},
         **submission.conf,
     }
     return [
         str(_spark_home() / "bin" / "spark-submit"),
-        *("--master", master, "--deploy-mode", deploy_mode, "--name", submission.label),
+        *("--master", "yarn", "--deploy-mode", "cluster", "--name", submission.label),
         *("--packages", ",".join((session.delta_package(), *submission.packages))),
         *_listed("--jars", submission.jars),
         *("--py-files", str(folder / package.CODE)),
-        *("--archives", f"{folder / package.ENVIRONMENT}#{package.UNPACKED}"),
+        *("--archives", _archive(folder)),
         *(part for name, value in sorted(conf.items()) for part in ("--conf", f"{name}={value}")),
         str(folder / f"{submission.job}.py"),
         *submission.arguments_there,
     ]
 
 
-def _here() -> Mapping[str, str]:
-    """The driver is a process of this machine, with this environment."""
-    return {"spark.pyspark.driver.python": sys.executable}
-
-
-def _in_cluster(variables: Mapping[str, str], python: str) -> Mapping[str, str]:
-    """YARN's driver is in a container, as the executors are."""
-    given = {"PYSPARK_PYTHON": python, "PYTHONPATH": package.UNPACKED, **variables}
-    return {f"spark.yarn.appMasterEnv.{name}": value for name, value in given.items()}
+def _archive(folder: Path) -> str:
+    return f"{folder / package.ENVIRONMENT}#{package.UNPACKED}"
 
 
 def _listed(option: str, values: Sequence[str]) -> list[str]:
