@@ -1,15 +1,17 @@
-"""The sales job over 10 million order items, beside one DuckDB process that makes the same star.
+"""The sales job over 10 million order items, beside DuckDB processes that make the same star and the same analytics.
 
     python benchmarks/sales_star.py
 
 The source is as the generator writes it: one CSV file a table, with the few bad rows that it puts in. Both make
-dim_customer, dim_product and fact_sales from nothing, by the same rules. The two stars must be equal, row for row, on
-their natural keys, before any time is shown; and all processes of the job together must stay within 4 GB.
+dim_customer, dim_product and fact_sales from nothing, by the same rules, and the analytics of them. The two stars must
+be equal, row for row, on their natural keys, and so must the analytics of the job's star, before any time is shown; and
+all processes of the job together must stay within 4 GB.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import signal
 import sys
@@ -26,6 +28,8 @@ import duckdb
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.measuring import Cost, Days, cost_line, cost_table, job_command, machine, measured, quoted, write_place
+from tests.sales_analytics import SOLD, statement
+from tests.sales_analytics import TABLES as TABLES_OF_ANALYTICS
 
 MEMORY_LIMIT_MB = 4_096
 TABLES = ("customers", "products", "orders", "order_items")
@@ -119,6 +123,10 @@ class Shop:
         return self.work / "source"
 
     @property
+    def exported(self) -> Path:
+        return self.work / "output" / "parquet"
+
+    @property
     def place(self) -> Path:
         return self.work / "place.toml"
 
@@ -149,19 +157,42 @@ class Shop:
         arguments = (str(self.source), str(self.days.start), str(self.days.end), str(self.statement))
         return measured((sys.executable, __file__, "--statement", *arguments), self.log)
 
+    def run_analytics(self) -> Cost:
+        (self.work / "analytics").mkdir()
+        arguments = (str(self.exported), str(self.days.start), str(self.days.end), str(self.work / "analytics"))
+        return measured((sys.executable, __file__, "--analytics", *arguments), self.log)
+
+    def seconds_of_tables(self) -> Mapping[str, float]:
+        """What the job took to make and write each table; those of one turn run side by side."""
+        (record,) = (self.work / "output" / "_runs").glob("sales-*.json")
+        times: Mapping[str, float] = json.loads(record.read_text(encoding="utf-8"))["times"]
+        return {name: times[name] for name in (*TABLES_OF_ANALYTICS, "clv_model", "sales_summary")}
+
+    def compare_analytics(self) -> str:
+        """What they hold. Raises RuntimeError where a table of the job's is not DuckDB's."""
+        sizes = []
+        for name in TABLES_OF_ANALYTICS:
+            with duckdb.connect() as db:
+                own = f"SELECT * FROM '{quoted(self.work / 'analytics' / name)}.parquet'"
+                columns = ", ".join(str(row[0]) for row in db.execute(f"DESCRIBE {own}").fetchall())
+                job = f"SELECT {columns} FROM {_parquet(self.exported / name / '**/data.parquet')}"
+                for one, other in ((job, own), (own, job)):
+                    example = db.execute(f"{one} EXCEPT ALL {other} LIMIT 3").fetchall()
+                    if example:
+                        raise RuntimeError(f"{name}: rows of the job and of DuckDB differ, such as {example}")
+                sizes.append(f"{one_value(db, f'SELECT count(*) FROM ({job})'):,} rows of {name}")
+        return ", ".join(sizes)
+
     def compare(self) -> str:
         """What the stars hold. Raises RuntimeError where the job's and DuckDB's are not the same."""
-        exported = self.work / "output" / "parquet"
         files = {
-            "job": {"fact_sales": exported / "fact_sales/**/data.parquet"}
-            | {name: exported / name / "data.parquet" for name in DIMENSIONS},
+            "job": star_files(self.exported),
             "statement": {name: self.statement / f"{name}.parquet" for name in ("fact_sales", *DIMENSIONS)},
         }
         with duckdb.connect(str(self.work / "compared.duckdb")) as db:
             for star, tables in files.items():
                 for name, file in tables.items():
-                    parquet = f"read_parquet('{quoted(file)}', hive_partitioning = true)"
-                    db.execute(f"CREATE VIEW {star}_{name} AS FROM {parquet}")
+                    db.execute(f"CREATE VIEW {star}_{name} AS FROM {_parquet(file)}")
             sizes = [f"{compare_dimension(db, name):,} rows of {name}" for name in DIMENSIONS]
             rows, money = compare_facts(db)
         return f"{', '.join(sizes)}, {rows:,} rows of fact_sales worth {money:,}"
@@ -236,6 +267,28 @@ def run_statement(source: Path, days: Days, output: Path) -> None:
             db.execute(f"COPY ({query}) TO '{quoted(output / name)}.parquet' (FORMAT parquet)")
 
 
+def run_analytics(exported: Path, days: Days, output: Path) -> None:
+    """The analytics of `days`, of the star in the Parquet files in `exported`, into Parquet files in `output`."""
+    limits = {"memory_limit": f"{MEMORY_LIMIT_MB}MB", "temp_directory": str(output / "spilled")}
+    with duckdb.connect(config={"preserve_insertion_order": False, **limits}) as db:
+        for name, file in star_files(exported).items():
+            db.execute(f"CREATE TEMP TABLE {name} AS FROM {_parquet(file)}")
+        db.execute(SOLD)
+        for name in TABLES_OF_ANALYTICS:
+            query = statement(name, str(days.start), str(days.end))
+            db.execute(f"COPY ({query}) TO '{quoted(output / name)}.parquet' (FORMAT parquet)")
+
+
+def star_files(exported: Path) -> dict[str, Path]:
+    """The Parquet files of a star that the job exported, by table."""
+    dimensions = {name: exported / name / "data.parquet" for name in DIMENSIONS}
+    return {"fact_sales": exported / "fact_sales/**/data.parquet", **dimensions}
+
+
+def _parquet(files: Path) -> str:
+    return f"read_parquet('{quoted(files)}', hive_partitioning = true)"
+
+
 def _csv(table: Path) -> str:
     options = "all_varchar = true, header = true, delim = ',', quote = '\"', escape = '\"'"
     return f"read_csv('{quoted(table)}.csv', {options})"
@@ -253,11 +306,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--work", type=Path, metavar="DIR", help="a new folder to work in (default: a temporary one)")
     parser.add_argument("--keep", action="store_true", help="keep that folder")
     parser.add_argument("--statement", nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--analytics", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
-    if options.statement:
-        source, start, end, output = options.statement
-        run_statement(Path(source), Days(date.fromisoformat(start), date.fromisoformat(end)), Path(output))
-        return 0
+    for run, arguments in ((run_statement, options.statement), (run_analytics, options.analytics)):
+        if arguments:
+            source, start, end, output = arguments
+            run(Path(source), Days(date.fromisoformat(start), date.fromisoformat(end)), Path(output))
+            return 0
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     work = (options.work or Path(tempfile.mkdtemp(prefix="sales_star-")) / "work").resolve()
     if work.exists():
@@ -268,16 +323,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(shop.generate(Sizes(options.customers, options.products, options.orders_per_day)), flush=True)
         write_place(shop.place, options.driver_memory)
         job = shop.run_job()
-        statement = shop.run_statement()
+        star = shop.run_statement()
         print(f"{shop.compare()}, equal", flush=True)
+        analytics = shop.run_analytics()
+        print(f"{shop.compare_analytics()}, equal", flush=True)
     except RuntimeError as error:
         print(f"FAILED: {error}\nall is kept in {work}", file=sys.stderr)
         return 1
+    both = Cost(star.wall + analytics.wall, star.cpu + analytics.cpu, max(star.memory, analytics.memory))
     lines = (
-        cost_line("etl-spark sales, from nothing", job, statement),
-        cost_line("DuckDB, the star", statement, statement),
+        cost_line("etl-spark sales, from nothing", job, both),
+        cost_line("DuckDB, the star and its analytics", both, both),
+        cost_line("of these, the analytics", analytics, both),
     )
-    print(f"\n{cost_table(lines)}\n\n{machine()}; driver memory {options.driver_memory}")
+    seconds = ", ".join(f"{name} {taken:.0f}" for name, taken in shop.seconds_of_tables().items())
+    print(f"\n{cost_table(lines)}\n\nThe job's seconds, side by side: {seconds}")
+    print(f"{machine()}; driver memory {options.driver_memory}")
     if not options.keep:
         shutil.rmtree(work if options.work else work.parent)
     if job.memory > MEMORY_LIMIT_MB:

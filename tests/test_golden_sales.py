@@ -18,6 +18,7 @@ from etl_spark.pipelines.sales.generate import FAULTS
 from etl_spark.pipelines.sales.pipeline import SALES
 from tests.conftest import ROOT, SAMPLE
 from tests.published import SINKS, Published
+from tests.sales_analytics import SOLD, TABLES, statement
 from tests.test_golden import exported, plain
 
 GOLDEN = ROOT / "tests" / "golden" / "sales"
@@ -61,8 +62,8 @@ def test_csv_and_parquet_hold_the_same(output: Path, table: Table) -> None:
 def test_the_star_is_what_duckdb_works_out(output: Path) -> None:
     table = next(table for table in EXPORTED if table.name == "fact_sales")
     with duckdb.connect() as sql:
-        statement = (GOLDEN / "fact_sales.sql").read_text()
-        expected = sql.execute(statement, {"source": str(SAMPLE / "sales")}).fetchall()
+        own = (GOLDEN / "fact_sales.sql").read_text()
+        expected = sql.execute(own, {"source": str(SAMPLE / "sales")}).fetchall()
         found = sql.execute(
             f"""
             SELECT order_date, order_item_id, order_id, c.customer_id, p.product_id, quantity_sold, price_per_item,
@@ -83,35 +84,17 @@ def star(output: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect() as sql:
         for table in EXPORTED:
             sql.execute(f"CREATE VIEW {table.name} AS {exported(output, table, 'parquet')}")
-        sql.execute("""
-            CREATE VIEW sold AS
-            SELECT f.*, customer_id, registration_date, coalesce(country, '(unknown)') AS country, product_id,
-                coalesce(category, '(unknown)') AS category
-            FROM fact_sales f JOIN dim_customer USING (customer_key) JOIN dim_product USING (product_key)
-        """)
+        sql.execute(SOLD)
         yield sql
 
 
-RANGE = {"start": "2024-01-01", "end": "2024-03-31"}
-ROLL_UPS = {
-    "sales_by_day": "order_date",
-    "sales_by_category": "category",
-    "sales_by_country": "country",
-    "sales_by_product": "product_key",
-}
-
-
-@pytest.mark.parametrize("table", ["cohort", "co_purchase", "rfm", "clv", *ROLL_UPS])
+@pytest.mark.parametrize("table", TABLES)
 def test_the_analytics_are_what_duckdb_works_out(star: duckdb.DuckDBPyConnection, table: str) -> None:
-    key = ROLL_UPS.get(table)
-    statement = (GOLDEN / ("rollups.sql" if key else f"{table}.sql")).read_text().replace("{key}", key or "")
-    asked = {name: day for name, day in RANGE.items() if f"${name}" in statement}
-    expected = star.execute(statement, asked)
-    columns = [str(column[0]) for column in expected.description or ()]
+    expected = star.execute(statement(table, "2024-01-01", "2024-03-31"))
+    columns = ", ".join(str(column[0]) for column in expected.description or ())
     rows = sorted(expected.fetchall(), key=str)
-    names = ", ".join(key if key and column == "key" else column for column in columns)
     assert len(rows) > 7
-    assert sorted(star.execute(f"SELECT {names} FROM {table}").fetchall(), key=str) == rows
+    assert sorted(star.execute(f"SELECT {columns} FROM {table}").fetchall(), key=str) == rows
 
 
 def test_the_statements_of_the_source_differ_where_the_docs_say(star: duckdb.DuckDBPyConnection) -> None:
@@ -120,8 +103,8 @@ def test_the_statements_of_the_source_differ_where_the_docs_say(star: duckdb.Duc
     star.execute("CREATE VIEW DimProduct AS FROM dim_product")
     star.execute("CREATE VIEW DimTime AS SELECT DISTINCT date_key AS time_key, order_date AS date FROM fact_sales")
     star.execute("CREATE VIEW FactSales AS SELECT *, date_key AS time_key FROM fact_sales")
-    for statement in (GOLDEN / "source.sql").read_text().split(";\n\n"):
-        star.execute(statement)
+    for view in (GOLDEN / "source.sql").read_text().split(";\n\n"):
+        star.execute(view)
 
     def rows(query: str) -> list[tuple[Any, ...]]:
         return star.execute(query).fetchall()
@@ -200,7 +183,7 @@ def test_the_statements_of_the_source_differ_where_the_docs_say(star: duckdb.Duc
 
 
 def test_the_analytics_come_to_the_money_of_the_star(star: duckdb.DuckDBPyConnection) -> None:
-    tables = {"net_sales": [*ROLL_UPS, "sales_summary"], "monetary": ["rfm"], "total_spending": ["clv", "cohort"]}
+    tables = {"net_sales": [*TABLES[:4], "sales_summary"], "monetary": ["rfm"], "total_spending": ["clv", "cohort"]}
     sums = {
         table: star.execute(f"SELECT sum({column}) FROM {table}").fetchone()
         for column, names in tables.items()

@@ -9,8 +9,8 @@ WITH customers AS (
     GROUP BY ALL
 )
 SELECT customer_key, order_count, total_spending::DECIMAL(18, 4) AS total_spending, first_order_date, last_order_date,
-    round((last_order_date - first_order_date) / 365.25, 6)::DECIMAL(9, 6) AS lifespan_years,
-    round(total_spending::DOUBLE / nullif(order_count, 0), 4)::DECIMAL(18, 4) AS average_purchase_value,
-    round(order_count * 365.25 / nullif(last_order_date - first_order_date, 0), 6)::DECIMAL(18, 6) AS orders_per_year,
+    half_up((last_order_date - first_order_date) * 100, 36525, 1000000)::DECIMAL(9, 6) AS lifespan_years,
+    half_up(total_spending * 10000, order_count * 10000, 10000)::DECIMAL(18, 4) AS average_purchase_value,
+    half_up(order_count * 36525, (last_order_date - first_order_date) * 100, 1000000)::DECIMAL(18, 6) AS orders_per_year,
     (nullif(days, 0) - 1)::INT AS repeat_purchases
 FROM customers

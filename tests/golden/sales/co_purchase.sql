@@ -15,10 +15,10 @@ WITH bought AS (
     JOIN bought AS other ON one.order_id = other.order_id AND one.product_key < other.product_key
     GROUP BY ALL
 )
-SELECT product_key_1, product_key_2, order_count, round(order_count / all_orders, 8)::DECIMAL(9, 8) AS support,
-    round(order_count / one.orders, 8)::DECIMAL(9, 8) AS confidence_1_to_2,
-    round(order_count / other.orders, 8)::DECIMAL(9, 8) AS confidence_2_to_1,
-    round(order_count * all_orders / (one.orders * other.orders), 6)::DECIMAL(18, 6) AS lift
+SELECT product_key_1, product_key_2, order_count, half_up(order_count, all_orders, 100000000)::DECIMAL(9, 8) AS support,
+    half_up(order_count, one.orders, 100000000)::DECIMAL(9, 8) AS confidence_1_to_2,
+    half_up(order_count, other.orders, 100000000)::DECIMAL(9, 8) AS confidence_2_to_1,
+    half_up(order_count * all_orders, one.orders * other.orders, 1000000)::DECIMAL(18, 6) AS lift
 FROM pairs, orders
 JOIN products AS one ON one.product_key = product_key_1
 JOIN products AS other ON other.product_key = product_key_2

@@ -17,10 +17,12 @@ WITH months AS (
     UNION SELECT cohort_month, month_index FROM spent
 )
 SELECT cohort_month, month_index, customers, coalesce(active_customers, 0) AS active_customers,
-    round(coalesce(active_customers, 0) / customers, 8)::DECIMAL(9, 8) AS retention,
+    half_up(coalesce(active_customers, 0), customers, 100000000)::DECIMAL(9, 8) AS retention,
     coalesce(total_spending, 0)::DECIMAL(18, 4) AS total_spending,
-    round(sum(coalesce(total_spending, 0)) OVER (PARTITION BY cohort_month ORDER BY month_index)::DOUBLE / customers, 4)
-        ::DECIMAL(18, 4) AS cumulative_spending_per_customer
+    half_up(
+        sum(coalesce(total_spending, 0)) OVER (PARTITION BY cohort_month ORDER BY month_index) * 10000,
+        customers * 10000, 10000
+    )::DECIMAL(18, 4) AS cumulative_spending_per_customer
 FROM cells
 JOIN cohorts USING (cohort_month)
 LEFT JOIN spent USING (cohort_month, month_index)

@@ -1,4 +1,4 @@
--- What is counted of any lines, over the star of the sample: the line $key says of which.
+-- Of the lines with each value of a column.
 SELECT {key} AS key,
     count(DISTINCT order_id) FILTER (quantity_sold >= 0) AS order_count,
     count(DISTINCT customer_id) FILTER (quantity_sold >= 0 AND customer_id <> '(unknown)') AS customer_count,
