@@ -166,7 +166,7 @@ class Shop:
         """What the job took to make and write each table; those of one turn run side by side."""
         (record,) = (self.work / "output" / "_runs").glob("sales-*.json")
         times: Mapping[str, float] = json.loads(record.read_text(encoding="utf-8"))["times"]
-        return {name: times[name] for name in (*TABLES_OF_ANALYTICS, "clv_model", "sales_summary")}
+        return {name: times[name] for name in (*TABLES_OF_ANALYTICS[:-1], "clv, clv_model", "sales_summary")}
 
     def compare_analytics(self) -> str:
         """What they hold. Raises RuntimeError where a table of the job's is not DuckDB's."""

@@ -1,19 +1,20 @@
 """Runs any pipeline: plan what to read, then read -> transform -> conform -> judge -> write -> check.
 
 Nothing is written before all that must be read was read to its end and found good enough. load_audit is written last:
-its rows mark days as done, and are taken away before anything of those days is replaced.
+its rows mark days as done, and are taken away before anything of those days is replaced. What needs nothing of each
+other, steps, tables and checks, is done at once: a small table leaves the cores idle while it is committed.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import date
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import pyspark.sql.functions as F
 from pyspark.sql import DataFrame, SparkSession
@@ -34,6 +35,9 @@ from etl_spark.stores.files import sweep_staging
 from etl_spark.stores.lake import Lake
 from etl_spark.stores.records import require_completed_run
 from etl_spark.stores.sinks import Sink, open_sinks
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass
@@ -141,9 +145,9 @@ class Run:
         self.publication.prepare()
         self._plan()
         try:
+            self._read_source(self.pipeline.steps[0])
             for steps in self.pipeline.turns:
-                with ThreadPoolExecutor(4) as pool:
-                    list(pool.map(self._do, steps))
+                _at_once(self._build, steps)
             self._check()
             self.publication.publish(table for table in self.pipeline.tables if table is not LOAD_AUDIT)
             self._register()
@@ -159,13 +163,6 @@ class Run:
         self.say(self.source.plan(known))
         self.report.coverage, self.report.in_words = self.source.coverage, self.source.in_words
         self.known_audit = [row for row in known if row.date in self.source.known]
-
-    def _do(self, step: Step) -> None:
-        """Replaces what its tables hold of the asked range, or, of the source's, of the days that were read."""
-        if LOAD_AUDIT in step.outputs:
-            self._read_source(step)
-        else:
-            self._write_all(self._transform(step), self.request.asked.days)
 
     def _read_source(self, step: Step) -> None:
         """The step that reads the source: judges all there is to read, then replaces the days it is of."""
@@ -183,7 +180,8 @@ class Run:
         self.audit = self.known_audit + self.new_audit
         self._judge(frames.get(self.pipeline.quarantine))
         self.lake.clear(LOAD_AUDIT, self._scope(LOAD_AUDIT, self.source.to_replace))
-        self._write_all(frames, self.source.to_replace)
+        with self._timed(frames):
+            self._write_all(frames, self.source.to_replace)
 
     def _judge(self, quarantine: DataFrame | None) -> None:
         """Counts what was read; whatever is wrong with it is raised here, before anything is written."""
@@ -203,9 +201,14 @@ class Run:
         days = set(self.source.days("asked"))
         return [row for row in self.audit if row.date in days]
 
+    def _build(self, step: Step) -> None:
+        """Replaces what the tables of any other step hold of the asked range."""
+        with self._timed(step.outputs):
+            self._write_all(self._transform(step), self.request.asked.days)
+
     def _check(self) -> None:
-        with self.report.timed("checks", self.say), ThreadPoolExecutor(4) as pool:
-            failures = [failure for failure in pool.map(self._failure, self.pipeline.checks) if failure]
+        with self.report.timed("checks", self.say):
+            failures = [failure for failure in _at_once(self._failure, self.pipeline.checks) if failure]
         if failures:
             raise ReconciliationError(f"run again with --refresh, as this does not hold: {'; '.join(failures)}")
 
@@ -225,17 +228,16 @@ class Run:
                 register(self.glue_database, [(table, self.lake.path(table)) for table in self.pipeline.tables])
 
     def _mark_days_done(self) -> None:
-        self._write(to_table(self.spark, self.new_audit), LOAD_AUDIT, self.source.to_replace)
+        with self._timed([LOAD_AUDIT]):
+            self._write(to_table(self.spark, self.new_audit), LOAD_AUDIT, self.source.to_replace)
         self.publication.publish([LOAD_AUDIT])
 
     def _transform(self, step: Step) -> dict[Table, DataFrame]:
         settings = {setting.name: getattr(self.settings, setting.name) for setting in fields(self.settings)}
         values = {"asked": self.request.asked, **self.source.values, **settings}
         parameters = {name: values[name] for name in step.parameters}
-        # At once: of each CSV file the header is looked at, and of each Delta table the log.
-        with ThreadPoolExecutor(4) as pool:
-            inputs = list(pool.map(self._read, step.inputs))
-        made = step.transform(*inputs, **parameters)
+        # Of each CSV file the header is looked at, and of each Delta table the log.
+        made = step.transform(*_at_once(self._read, step.inputs), **parameters)
         return dict(zip(step.outputs, made if isinstance(made, tuple) else (made,), strict=True))
 
     def _read(self, one: Input) -> DataFrame:
@@ -250,14 +252,14 @@ class Run:
         return self.lake.read(table, scope)
 
     def _write_all(self, frames: Mapping[Table, DataFrame], days: Iterable[date]) -> None:
-        """Tables at once: a small one leaves the cores idle while it is committed."""
-        with ThreadPoolExecutor(4) as pool:
-            list(pool.map(lambda item: self._write(item[1], item[0], days), frames.items()))
+        _at_once(lambda item: self._write(item[1], item[0], days), frames.items())
 
     def _write(self, df: DataFrame, table: Table, days: Iterable[date]) -> None:
         """Replaces `days`, or the asked range, of `table` in the lake."""
-        with self.report.timed(table.name, self.say):
-            self.lake.write(table.conform(df), table, self._scope(table, days))
+        self.lake.write(table.conform(df), table, self._scope(table, days))
+
+    def _timed(self, tables: Iterable[Table]) -> AbstractContextManager[None]:
+        return self.report.timed(", ".join(table.name for table in tables), self.say)
 
     def _scope(self, table: Table, days: Iterable[date]) -> Scope:
         return table.scope(
@@ -266,6 +268,19 @@ class Run:
             days=days,
             extract_dates=self.source.extract_dates,
         )
+
+
+def _at_once(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """`work` of each of `items`, in their order. The first that fails keeps those from starting that have not."""
+    with ThreadPoolExecutor(4) as pool:
+        ended = [pool.submit(work, item) for item in items]
+        try:
+            for one in as_completed(ended):
+                one.result()
+        finally:
+            for one in ended:
+                one.cancel()
+    return [one.result() for one in ended]
 
 
 def _source(spark: SparkSession, pipeline: Pipeline, config: Config, request: Request) -> Source:

@@ -144,14 +144,15 @@ class Pipeline:
 
     @property
     def turns(self) -> tuple[tuple[Step, ...], ...]:
-        """The steps in their order, those together that need nothing of each other; the one that reads is alone."""
-        reads, *builds = self.steps
-        turns: list[list[Step]] = [[reads], []]
-        for step in builds:
-            made = {table.name for earlier in turns[-1] for table in earlier.outputs}
-            if made & {one.of for one in step.inputs}:
+        """The steps after the first, in their order, those together that need nothing of each other."""
+        turns: list[list[Step]] = []
+        made: set[str] = set()
+        for step in self.steps[1:]:
+            if not turns or made & {one.of for one in step.inputs}:
                 turns.append([])
+                made = set()
             turns[-1].append(step)
+            made |= {table.name for table in step.outputs}
         return tuple(map(tuple, turns))
 
     @property

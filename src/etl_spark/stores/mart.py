@@ -29,8 +29,8 @@ def install(store: MySql, mart: Mart, at: str) -> list[str]:
             done = []
             if mart.procedure:
                 done.append(_install_procedure(session, mart.procedure))
-                done.append(_install_event(session, mart.procedure.name, mart.refresh, at))
-                session.run(mart.refresh)
+                done.append(_install_event(session, mart.procedure, at))
+                session.run(mart.procedure.call)
     except ConnectionLostError as lost:
         raise EtlError(f"{store.place}: {lost}: run again") from lost
     names = (*(table.name for table in mart.tables), *mart.views)
@@ -75,15 +75,15 @@ def _install_procedure(session: Session, procedure: Procedure) -> str:
     return f"procedure {procedure.name} is made"
 
 
-def _install_event(session: Session, name: str, statement: str, at: str) -> str:
+def _install_event(session: Session, procedure: Procedure, at: str) -> str:
     """The schedule of an event that is there is its owner's."""
     if session.run(
-        f"SELECT 1 FROM information_schema.events WHERE event_schema = DATABASE() AND event_name = '{name}'"
+        f"SELECT 1 FROM information_schema.events WHERE event_schema = DATABASE() AND event_name = '{procedure.name}'"
     ):
-        session.run(f"ALTER EVENT `{name}` DO {statement}")
-        return f"event {name} is there already"
+        session.run(f"ALTER EVENT `{procedure.name}` DO {procedure.call}")
+        return f"event {procedure.name} is there already"
     session.run(
-        f"CREATE EVENT `{name}` ON SCHEDULE EVERY 1 DAY STARTS CURRENT_DATE + INTERVAL 1 DAY + INTERVAL '{at}' "
-        f"HOUR_MINUTE DO {statement}"
+        f"CREATE EVENT `{procedure.name}` ON SCHEDULE EVERY 1 DAY STARTS CURRENT_DATE + INTERVAL 1 DAY "
+        f"+ INTERVAL '{at}' HOUR_MINUTE DO {procedure.call}"
     )
-    return f"event {name} calls it every day at {at}, UTC"
+    return f"event {procedure.name} calls it every day at {at}, UTC"

@@ -1,9 +1,9 @@
 WITH customers AS (
-    SELECT customer_key, count(DISTINCT order_id) FILTER (quantity_sold >= 0) AS order_count,
+    SELECT customer_key, count(DISTINCT order_id) FILTER (quantity_sold > 0) AS order_count,
         sum(line_item_total) AS total_spending,
-        min(order_date) FILTER (quantity_sold >= 0) AS first_order_date,
-        max(order_date) FILTER (quantity_sold >= 0) AS last_order_date,
-        count(DISTINCT order_date) FILTER (quantity_sold >= 0) AS days
+        min(order_date) FILTER (quantity_sold > 0) AS first_order_date,
+        max(order_date) FILTER (quantity_sold > 0) AS last_order_date,
+        count(DISTINCT order_date) FILTER (quantity_sold > 0) AS days
     FROM sold
     WHERE customer_id <> '(unknown)'
     GROUP BY ALL

@@ -8,7 +8,7 @@ WITH months AS (
 ), spent AS (
     SELECT date_trunc('month', registration_date)::DATE AS cohort_month,
         greatest(date_diff('month', date_trunc('month', registration_date), date_trunc('month', order_date)), 0)::INT AS month_index,
-        count(DISTINCT customer_id) FILTER (quantity_sold >= 0) AS active_customers, sum(line_item_total) AS total_spending
+        count(DISTINCT customer_id) FILTER (quantity_sold > 0) AS active_customers, sum(line_item_total) AS total_spending
     FROM sold
     WHERE registration_date IS NOT NULL AND customer_id <> '(unknown)'
     GROUP BY ALL

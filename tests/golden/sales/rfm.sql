@@ -1,7 +1,7 @@
 -- Scores by fifths of rows, as the source has them; of equal values all have the worst of theirs.
 WITH customers AS (
-    SELECT customer_key, max(order_date) FILTER (quantity_sold >= 0) AS last_order_date,
-        count(DISTINCT order_id) FILTER (quantity_sold >= 0) AS frequency, sum(line_item_total) AS monetary
+    SELECT customer_key, max(order_date) FILTER (quantity_sold > 0) AS last_order_date,
+        count(DISTINCT order_id) FILTER (quantity_sold > 0) AS frequency, sum(line_item_total) AS monetary
     FROM sold
     WHERE customer_id <> '(unknown)'
     GROUP BY ALL

@@ -19,7 +19,7 @@ from etl_spark.pipelines.sales.settings import LifetimeFit
 from etl_spark.pipelines.sales.tables import CLV, CLV_MODEL
 from tests.pipelines.sales.lines import JANUARY, QUARTER, day, sold
 
-TWENTY = LifetimeFit(fewest_repeat_customers=20, most_customers=1_000, holdout_share=0.25)
+TWENTY = LifetimeFit(min_repeat_customers=20, max_customers=1_000, holdout_share=0.25)
 EXPECTED = ("probability_alive", "expected_purchases", "expected_purchase_value", "expected_value")
 
 
@@ -93,7 +93,7 @@ def test_the_value_of_a_purchase_is_what_was_kept_of_it(spark: SparkSession) -> 
 def test_too_few_customers_have_no_expectation(spark: SparkSession) -> None:
     lines = [{"customer_key": key, "order_id": f"O{key}"} for key in range(30)]
     customers, model = made(sold(spark, *lines), JANUARY)
-    assert model.status == "fewer than 20 customers with purchases on more than one day"
+    assert model.status == "fewer than 20 customers who came again and kept something"
     assert (model.customer_count, model.repeat_customer_count, model.fitted_customer_count) == (30, 0, 0)
     unknown = {name for name, value in model.asDict().items() if value is None}
     assert unknown == {column.name for column in CLV_MODEL.columns if column.nullable}
@@ -126,7 +126,7 @@ def test_enough_customers_have_one_that_holds_in_the_days_after(shop: DataFrame)
 
 
 def test_of_more_customers_a_part_is_drawn_by_their_keys(shop: DataFrame) -> None:
-    _, model = made(shop, QUARTER, replace(TWENTY, most_customers=150))
+    _, model = made(shop, QUARTER, replace(TWENTY, max_customers=150))
     assert (model.customer_count, model.fitted_customer_count) == (200, 150)
 
 

@@ -11,7 +11,7 @@ from etl_spark.pipelines.sales.settings import Baskets
 from etl_spark.pipelines.sales.tables import CO_PURCHASE
 from tests.pipelines.sales.lines import JANUARY, sold
 
-ALL = Baskets(minimum_orders=1, minimum_support=0, most_products=100)
+ALL = Baskets(min_orders=1, min_support=0, max_products=100)
 
 
 def pairs(facts: DataFrame, baskets: Baskets = ALL) -> dict[tuple[int, int], int]:

@@ -92,6 +92,15 @@ def test_a_cohort_of_first_purchases_leaves_out_who_returned_only(spark: SparkSe
     assert found == {("2024-02", 0): (1, 1, 0, 0), ("2024-02", 1): (1, 0, 0, 0)}
 
 
+def test_a_range_without_an_order_has_the_cohorts_that_there_are(spark: SparkSession) -> None:
+    nothing = sold(spark)
+    assert cells(nothing, registered(spark, {1: day("02-10")})) == {
+        ("2024-02", 0): (1, 0, 0, 0),
+        ("2024-02", 1): (1, 0, 0, 0),
+    }
+    assert cells(nothing, customers(spark), "first_purchase") == {}
+
+
 def test_retention_is_exact(spark: SparkSession) -> None:
     people = registered(spark, {key: day("01-10") for key in (1, 2, 3)})
     (row,) = COHORT.conform(build_cohort(sold(spark, {}), people, asked=JANUARY, cohort_by="registration")).collect()

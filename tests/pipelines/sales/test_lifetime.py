@@ -6,6 +6,7 @@ from dataclasses import astuple, dataclass
 
 import numpy as np
 import pytest
+from scipy.special import hyp2f1
 
 from etl_spark.pipelines.sales.lifetime import FITTED, BgNbd, Fit, GammaGamma, fit, fit_bg_nbd, fit_gamma_gamma
 
@@ -85,11 +86,53 @@ def test_the_published_example() -> None:
     assert if_alive / (1 + odds) == pytest.approx(1.226, abs=0.001)
 
 
-@pytest.mark.parametrize("a", [0.999_999_99, 1.0, 1.000_000_01])
-def test_an_a_of_1_is_between_its_neighbours(a: float) -> None:
-    (less, found, more) = (BgNbd(0.5, 5, one, 2.5).purchases_if_alive([(3, 20)], 50)[0] for one in (0.99, a, 1.01))
-    assert less > found > more
-    assert found == pytest.approx((less + more) / 2, rel=1e-3)
+@pytest.mark.parametrize("model", [BgNbd(0.3, 4, 1.0, 2.5), BgNbd(0.5, 5, 0.4, 0.6), BgNbd(22026, 22026, 0.7, 2)])
+def test_the_sum_is_the_published_function_where_that_has_a_value(model: BgNbd) -> None:
+    near = BgNbd(model.r, model.alpha, model.a + 1e-7, model.b)
+    customers = [(x, age) for x in (0, 1, 4, 20) for age in (1.0, 30.0)]
+    x, age = np.array(customers, dtype=float).T
+    a, b, until = near.a, near.b, near.alpha + age + 26
+    with np.errstate(all="ignore"):
+        published = (
+            (a + b + x - 1)
+            / (a - 1)
+            * (1 - ((near.alpha + age) / until) ** (near.r + x) * hyp2f1(near.r + x, b + x, a + b + x - 1, 26 / until))
+        )
+    found = np.array(near.purchases_if_alive(customers, 26))
+    has_a_value = np.isfinite(published) & (model.r < 1000)
+    assert found[has_a_value] == pytest.approx(published[has_a_value], rel=1e-5)
+    assert np.all(np.isfinite(found) & (found > 0))
+
+
+def left_alike(chance: float) -> list[tuple[int, float, float, float]]:
+    """Customers who all leave with one chance after a purchase: a and b may be as large as they like."""
+    random = np.random.default_rng(4)
+    customers = []
+    for age in random.uniform(20, 60, 300):
+        rate, now, bought = random.gamma(0.8, 1 / 5), 0.0, []
+        while (now := now + random.exponential(1 / rate)) < age:
+            bought.append(now)
+            if random.random() < chance:
+                break
+        customers.append((len(bought), bought[-1] if bought else 0.0, float(age), 10.0 + len(bought)))
+    return customers
+
+
+@pytest.mark.parametrize(("chance", "status"), [(0.3, "fitted"), (0.1, "fitted, at a bound: b"), (0.0, "fitted")])
+def test_customers_who_leave_alike_have_expectations_too(chance: float, status: str) -> None:
+    customers = left_alike(chance)
+    found = fit(customers, fewest=50)
+    assert found.status == status
+    assert found.model
+    expected = np.array(found.model.purchases.purchases_if_alive([one[0:3:2] for one in customers], 52))
+    assert np.all(np.isfinite(expected) & (expected > 0))
+
+
+def test_values_that_have_no_mean_make_no_model() -> None:
+    random = np.random.default_rng(8)
+    values = np.exp(random.normal(3, 3, 2_000))
+    found = fit([(1, 3.0, 20.0, float(value)) for value in values], fewest=50)
+    assert (found.model, found.status) == (None, "the values of purchases differ so much that they have no mean")
 
 
 def test_customers_who_never_leave_and_who_are_all_alike_are_fitted() -> None:
@@ -105,7 +148,7 @@ def test_customers_who_never_leave_and_who_are_all_alike_are_fitted() -> None:
 def test_too_few_who_came_again_make_no_model(customers: list[tuple[int, float, float, float]]) -> None:
     found = fit(customers, fewest=50)
     assert (found.model, found.customers) == (None, 0)
-    assert found.status == "fewer than 50 customers with purchases on more than one day"
+    assert found.status == "fewer than 50 customers who came again and kept something"
 
 
 def test_each_fit_alone() -> None:

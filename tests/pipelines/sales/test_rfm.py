@@ -78,7 +78,8 @@ def test_one_customer_and_nobody(spark: SparkSession, settings: SalesSettings) -
     [
         ({"name": "", "r": (1,)}, "a name has 1 to 50 characters"),
         ({"name": "x" * 51}, "a name has 1 to 50 characters"),
-        ({"name": "Best", "r": (6,)}, "a score that is not 1 to 5"),
+        ({"name": "Best", "m": ()}, "Best needs scores"),
+        ({"name": "Best", "r": (6,)}, "needs scores of 1 to 5"),
     ],
 )
 def test_a_segment_that_cannot_be_is_refused(segment: dict[str, object], complaint: str) -> None:

@@ -2,7 +2,7 @@
 
 A purchase is a day with an order: two orders of one day are one decision to buy. Its value is what was bought, times
 the share of all that the customer bought that was not returned, since no return says what it is of. A history is what
-a customer did in a period: in the whole range, or in the days before those that the model is tried on.
+a customer did in a period: in the whole range, or in the days before those that are held out.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from etl_spark.pipelines.sales.tables import CLV, CLV_MODEL, SHARE
 if TYPE_CHECKING:
     from etl_spark.pipelines.sales.lifetime import Fit
 
-NEXT = 365
+DAYS_AHEAD = 365
 """Days that the expectations of clv are of."""
-COUNT = "decimal(18,6)"
+PURCHASES = "decimal(18,6)"
 _PERIOD = T.StructType().add("period", "string")
 _MODEL = T.StructType([T.StructField(name, T.DoubleType()) for name in ("r", "alpha", "a", "b", "p", "q", "v")])
 _FITTED = T.StructType().add("status", "string").add("fitted_customer_count", "long")
@@ -49,10 +49,10 @@ class Period:
 
 def build_clv(fact_sales: DataFrame, *, asked: DateRange, clv: LifetimeFit) -> tuple[DataFrame, DataFrame]:
     """clv and clv_model. The models are fitted on the driver, to no more customers than `clv` says."""
-    tried = max(1, round(len(asked) * clv.holdout_share))
-    whole = Period("whole", asked.end, NEXT)
-    early = Period("early", asked.end - timedelta(days=tried), tried)
-    days = days_of_customers(fact_sales)
+    held_out = max(1, round(len(asked) * clv.holdout_share))
+    whole = Period("whole", asked.end, DAYS_AHEAD)
+    early = Period("early", asked.end - timedelta(days=held_out), held_out)
+    days = days_of_customers(fact_sales).persist(StorageLevel.DISK_ONLY)
     histories = histories_of(days, whole).unionByName(histories_of(days, early)).persist(StorageLevel.DISK_ONLY)
     fits = fits_of(histories, (whole, early), clv)
     expected = with_expectations(histories, (whole, early), fits)
@@ -64,7 +64,9 @@ def build_clv(fact_sales: DataFrame, *, asked: DateRange, clv: LifetimeFit) -> t
     ).crossJoin(_fit_row(histories.sparkSession, fits[whole.name]))
     return (
         of_range(of_whole, asked).select(*CLV.column_names),
-        of_range(model.crossJoin(_trial(of_early, later, early)), asked).select(*CLV_MODEL.column_names),
+        of_range(model.crossJoin(_holdout(of_early, later, early, fits[early.name])), asked).select(
+            *CLV_MODEL.column_names
+        ),
     )
 
 
@@ -119,7 +121,7 @@ def histories_of(days: DataFrame, period: Period) -> DataFrame:
         "last_order_date",
         (lifespan / year).cast("decimal(9,6)").alias("lifespan_years"),
         (F.col("total_spending") / F.nullif("order_count", F.lit(0))).cast(MONEY).alias("average_purchase_value"),
-        (F.col("order_count") * year / F.nullif(lifespan, F.lit(0))).cast(COUNT).alias("orders_per_year"),
+        (F.col("order_count") * year / F.nullif(lifespan, F.lit(0))).cast(PURCHASES).alias("orders_per_year"),
         "repeat_purchases",
         "age_days",
         "last_days",
@@ -137,7 +139,7 @@ def fits_of(histories: DataFrame, periods: Sequence[Period], clv: LifetimeFit) -
     sample = (
         histories.where("repeat_purchases IS NOT NULL")
         .withColumn("place", F.row_number().over(by_hash))
-        .where(F.col("place") <= clv.most_customers)
+        .where(F.col("place") <= clv.max_customers)
         .orderBy("period", "place")
         .select("period", "repeat_purchases", *(F.col(days) / 7 for days in ("last_days", "age_days")), value)
         .collect()
@@ -145,7 +147,7 @@ def fits_of(histories: DataFrame, periods: Sequence[Period], clv: LifetimeFit) -
     fits = {}
     for period in periods:
         customers = [tuple(row[1:]) for row in sample if row.period == period.name]
-        fits[period.name] = fit(customers, fewest=clv.fewest_repeat_customers)
+        fits[period.name] = fit(customers, fewest=clv.min_repeat_customers)
     return fits
 
 
@@ -172,7 +174,7 @@ def with_expectations(histories: DataFrame, periods: Sequence[Period], fits: Map
         histories.join(F.broadcast(models), on="period", how="left")
         .join(F.broadcast(if_alive), on=["period", "repeat_purchases", "age_days"], how="left")
         .withColumn("probability_alive", alive.cast(SHARE))
-        .withColumn("expected_purchases", purchases.cast(COUNT))
+        .withColumn("expected_purchases", purchases.cast(PURCHASES))
         .withColumn("expected_purchase_value", value.cast(MONEY))
         .withColumn("expected_value", (purchases * value).cast(MONEY))
     )
@@ -181,7 +183,10 @@ def with_expectations(histories: DataFrame, periods: Sequence[Period], fits: Map
 def _purchases_if_alive(
     known: Sequence[Row], periods: Sequence[Period], fits: Mapping[str, Fit]
 ) -> Iterator[tuple[str, int, int, float]]:
-    """The part of an expectation that no function of Spark has, by the few values that it depends on."""
+    """The part of an expectation that no function of Spark has, by the values that it depends on.
+
+    No more than there are days in the period times purchases of a customer, however many customers there are.
+    """
     for period in periods:
         of_period = sorted((row.repeat_purchases, row.age_days) for row in known if row.period == period.name)
         model = fits[period.name].model
@@ -207,12 +212,12 @@ def _fit_row(spark: SparkSession, found: Fit) -> DataFrame:
     return local_frame(spark, [row], T.StructType([*_FITTED, *_MODEL]))
 
 
-def _trial(expected: DataFrame, later: DataFrame, early: Period) -> DataFrame:
+def _holdout(expected: DataFrame, later: DataFrame, early: Period, found: Fit) -> DataFrame:
     """One row: how the expectations of the early days' model compare with what its customers did in the days after."""
     did = later.groupBy("customer_key").agg(
         F.count_if("is_purchase").alias("later_purchases"), money(F.col("net")).alias("later_value")
     )
-    purchases = F.coalesce("later_purchases", F.lit(0)).cast(COUNT)
+    purchases = F.coalesce("later_purchases", F.lit(0)).cast(PURCHASES)
     value = F.coalesce("later_value", F.lit(0)).cast(MONEY)
     # As often in a day as in those from the first purchase on.
     naive = F.col("repeat_purchases") / F.greatest("age_days", F.lit(1)) * early.days_after
@@ -221,14 +226,15 @@ def _trial(expected: DataFrame, later: DataFrame, early: Period) -> DataFrame:
         .join(did, on="customer_key", how="left")
         .agg(
             F.nullif(F.count(F.lit(1)), F.lit(0)).alias("holdout_customer_count"),
-            F.sum(purchases).cast(COUNT).alias("holdout_purchases"),
-            F.sum("expected_purchases").cast(COUNT).alias("holdout_expected_purchases"),
-            F.avg(F.abs(purchases - F.col("expected_purchases"))).cast(COUNT).alias("holdout_purchases_error"),
-            F.avg(F.abs(purchases - naive.cast(COUNT))).cast(COUNT).alias("holdout_naive_error"),
+            F.sum(purchases).cast(PURCHASES).alias("holdout_purchases"),
+            F.sum("expected_purchases").cast(PURCHASES).alias("holdout_expected_purchases"),
+            F.avg(F.abs(purchases - F.col("expected_purchases"))).cast(PURCHASES).alias("holdout_purchases_error"),
+            F.avg(F.abs(purchases - naive.cast(PURCHASES))).cast(PURCHASES).alias("holdout_naive_error"),
             F.sum(value).cast(MONEY).alias("holdout_value"),
             F.sum("expected_value").cast(MONEY).alias("holdout_expected_value"),
             F.avg(F.abs(value - F.col("expected_value"))).cast(MONEY).alias("holdout_value_error"),
         )
+        .withColumn("holdout_status", F.lit(found.status))
         .withColumn(
             "holdout_start_date", F.when(F.col("holdout_customer_count") > 0, F.lit(early.end + timedelta(days=1)))
         )

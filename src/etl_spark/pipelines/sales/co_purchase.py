@@ -26,13 +26,13 @@ def build_co_purchase(fact_sales: DataFrame, *, asked: DateRange, co_purchase: B
     baskets = (
         _products_of_orders(fact_sales)
         .withColumn("product_count", F.count(F.lit(1)).over(in_order))
-        .where(F.col("product_count") <= co_purchase.most_products)
+        .where(F.col("product_count") <= co_purchase.max_products)
         .persist(StorageLevel.DISK_ONLY)
     )
     basket_count = baskets.agg(F.count_distinct("order_id").alias("basket_count"))
     enough = F.greatest(
-        F.lit(co_purchase.minimum_orders),
-        F.ceil(F.col("basket_count") * F.lit(Decimal(str(co_purchase.minimum_support)))),
+        F.lit(co_purchase.min_orders),
+        F.ceil(F.col("basket_count") * F.lit(Decimal(str(co_purchase.min_support)))),
     )
     of_product = (
         baskets.groupBy("product_key")
@@ -40,8 +40,9 @@ def build_co_purchase(fact_sales: DataFrame, *, asked: DateRange, co_purchase: B
         .crossJoin(basket_count)
         .where(F.col("orders") >= enough)
     )
+    # Products are few beside orders, which Spark cannot know.
     pairs = (
-        baskets.join(of_product.select("product_key"), on="product_key", how="left_semi")
+        baskets.join(F.broadcast(of_product.select("product_key")), on="product_key", how="left_semi")
         .groupBy("order_id")
         .agg(F.sort_array(F.collect_list("product_key")).alias("products"))
         .select("products", F.posexplode("products").alias("place", "product_key_1"))
@@ -55,9 +56,9 @@ def build_co_purchase(fact_sales: DataFrame, *, asked: DateRange, co_purchase: B
     )
     both, one, other = F.col("order_count"), F.col("orders_1"), F.col("orders_2")
     table = (
-        pairs.join(second, on="product_key_2", how="inner")
+        pairs.join(F.broadcast(second), on="product_key_2", how="inner")
         .where(both >= enough)
-        .join(first, on="product_key_1", how="inner")
+        .join(F.broadcast(first), on="product_key_1", how="inner")
         .withColumn("support", ratio(both, F.col("basket_count")))
         .withColumn("confidence_1_to_2", ratio(both, one))
         .withColumn("confidence_2_to_1", ratio(both, other))

@@ -15,15 +15,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
-from scipy.special import digamma, gammaln, hyp2f1
+from scipy.special import betainc, digamma, gammaln
 
 Floats = npt.NDArray[np.float64]
 
 SIGNIFICANT = 5
-"""Digits of a parameter: what differs beyond them between machines is gone, and is far below its standard error."""
+"""Digits of a parameter: far fewer than an optimization has in common on two machines, far more than customers tell."""
 FITTED = "fitted"
-FARTHEST = 10.0
-"""Of the logarithm of a parameter from 0: beyond, customers are all alike, and the likelihood is flat."""
+LEAST_Q = 1.01
+"""The mean over all customers grows without bound as q goes to 1."""
+WIDE, NARROW = (-10.0, 10.0), (-10.0, float(np.log(100)))
+"""Bounds of the logarithms of parameters, the second of a and b: beyond, customers are alike, and nothing changes."""
 
 
 @dataclass(frozen=True)
@@ -38,14 +40,21 @@ class BgNbd:
     def purchases_if_alive(self, customers: Sequence[tuple[int, float]], weeks: float) -> list[float]:
         """Of customers of an (x, age) each, known not to have left, in `weeks` from now: the numerator of equation 10.
 
-        By Euler's transformation of the hypergeometric function, whose series grows without bound as it stands there.
+        As the sum over k of the chance that there is time for the k-th purchase, by the rates of such customers, and
+        that they stay until then. The hypergeometric function of the paper is the same, and has terms without bound.
         """
         x, age = _columns(customers, 2)
-        a = self.a if abs(self.a - 1) > 1e-6 else 1 + 1e-6
-        before, until = self.alpha + age, self.alpha + age + weeks
-        series = hyp2f1(a + self.b - 1 - self.r, a - 1, a + self.b + x - 1, weeks / until)
-        purchases: list[float] = ((a + self.b + x - 1) / (a - 1) * (1 - (before / until) ** (a - 1) * series)).tolist()
-        return purchases
+        soon = weeks / (self.alpha + age + weeks)
+        purchases, still_there = np.zeros(x.size), np.ones(x.size)
+        going_on, k = np.arange(x.size), 0
+        while going_on.size:
+            k += 1
+            more = still_there[going_on] * betainc(k, self.r + x[going_on], soon[going_on])
+            purchases[going_on] += more
+            still_there[going_on] *= 1 - self.a / (self.a + self.b + x[going_on] + k - 1)
+            going_on = going_on[more > 1e-12 * purchases[going_on]]
+        expected: list[float] = purchases.tolist()
+        return expected
 
 
 @dataclass(frozen=True)
@@ -75,15 +84,22 @@ class Fit:
 
 
 def fit(customers: Sequence[tuple[int, float, float, float]], *, fewest: int) -> Fit:
-    """The model of customers of an (x, last, age, value) each; it takes `fewest` who came again, for something."""
+    """The model of customers of an (x, last, age, value) each; it takes `fewest` with an x and a value.
+
+    A status of "fitted, at a bound: a" says that customers do not tell that parameter: it may as well be beyond.
+    """
     x, last, age, value = _columns(customers, 4)
     again = (x > 0) & (value > 0)
     if again.sum() < fewest:
-        return Fit(None, f"fewer than {fewest} customers with purchases on more than one day", 0)
+        return Fit(None, f"fewer than {fewest} customers who came again and kept something", 0)
     purchases, values = fit_bg_nbd(x, last, age), fit_gamma_gamma(x[again], value[again])
     if not purchases or not values:
         return Fit(None, "no parameters make these purchases the most likely", 0)
-    return Fit(Model(purchases, values), FITTED, x.size)
+    if values.q < LEAST_Q:
+        return Fit(None, "the values of purchases differ so much that they have no mean", 0)
+    at_bounds = [name for name in ("a", "b") if _is_at(getattr(purchases, name), NARROW)]
+    status = f"{FITTED}, at a bound: {', '.join(at_bounds)}" if at_bounds else FITTED
+    return Fit(Model(purchases, values), status, x.size)
 
 
 def fit_bg_nbd(x: Floats, last: Floats, age: Floats) -> BgNbd | None:
@@ -112,7 +128,8 @@ def fit_bg_nbd(x: Floats, last: Floats, age: Floats) -> BgNbd | None:
         )
         return -counts @ (by_x + r * np.log(alpha) + either) / counts.sum(), -slopes * np.exp(logs) / counts.sum()
 
-    logs = _lowest(loss, np.log((1.0, max(float(age.mean()), 1.0), 1.0, 1.0)))
+    start = np.log((1.0, max(float(age.mean()), 1.0), 1.0, 1.0))
+    logs = _lowest(loss, start, (WIDE, WIDE, NARROW, NARROW))
     return None if logs is None else BgNbd(*map(_rounded, np.exp(logs)))
 
 
@@ -136,24 +153,29 @@ def fit_gamma_gamma(x: Floats, value: Floats) -> GammaGamma | None:
         )
         return -likelihood.mean(), -np.array(slopes)
 
-    logs = _lowest(loss, np.log((1.0, 1.0, 1.0)))
+    logs = _lowest(loss, np.zeros(3), (WIDE, WIDE, WIDE))
     if logs is None:
         return None
     p, beyond_1, v = np.exp(logs)
-    return GammaGamma(_rounded(p), max(_rounded(1 + beyond_1), 1 + 1e-4), _rounded(v * scale))
+    return GammaGamma(_rounded(p), _rounded(1 + beyond_1), _rounded(v * scale))
 
 
 def _columns(rows: Sequence[tuple[float, ...]], width: int) -> Floats:
     return np.array(rows, dtype=np.float64).reshape(-1, width).T
 
 
-def _lowest(loss: Callable[[Floats], tuple[float, Floats]], start: Floats) -> Floats | None:
-    bounds = [(-FARTHEST, FARTHEST)] * start.size
+def _lowest(
+    loss: Callable[[Floats], tuple[float, Floats]], start: Floats, bounds: Sequence[tuple[float, float]]
+) -> Floats | None:
     # What is near a flat bound ends without a step that helps, which is as good.
     found: Any = minimize(
         loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-14, "gtol": 1e-9}
     )
     return found.x if np.isfinite(found.fun) and np.all(np.isfinite(found.x)) else None
+
+
+def _is_at(value: float, bounds: tuple[float, float]) -> bool:
+    return value in {_rounded(float(np.exp(bound))) for bound in bounds}
 
 
 def _rounded(value: float) -> float:

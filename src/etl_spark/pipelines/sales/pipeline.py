@@ -50,7 +50,7 @@ from etl_spark.quality import resolves, unique
 
 SALES = Pipeline(
     name=PIPELINE,
-    doc="a star schema of sales from customers, products, orders and order items",
+    doc="a star schema of sales from customers, products, orders and order items, and its analytics",
     settings=SalesSettings,
     source=Extracts("shop", "the tables of a shop", EXTRACTS),
     quarantine=SALES_REJECTED,
@@ -134,7 +134,7 @@ SALES = Pipeline(
         resolves(FACT_SALES, "product_key", DIM_PRODUCT),
         resolves(FACT_SALES, "date_key", DIM_DATE),
         Check(
-            "all that sums up fact_sales has its lines and money",
+            "all that sums up fact_sales comes to its money",
             totals_balance,
             inputs=(asked(FACT_SALES), asked(SALES_SUMMARY), *(asked(table) for table in SUMMED)),
         ),

@@ -9,7 +9,7 @@ from etl_spark.core.dates import DateRange
 from etl_spark.core.keys import UNKNOWN, UNKNOWN_KEY
 from etl_spark.pipelines.sales.co_purchase import order_sizes
 from etl_spark.pipelines.sales.cohort import cohort_months
-from etl_spark.pipelines.sales.measures import is_bought, money, of_range, sold
+from etl_spark.pipelines.sales.measures import money, of_range, order_count, sum_up
 from etl_spark.pipelines.sales.settings import Baskets, CohortBy
 
 
@@ -17,26 +17,26 @@ def build_sales_by_day(fact_sales: DataFrame, dim_date: DataFrame, *, asked: Dat
     """sales_by_day, of every asked day."""
     days = dim_date.where(F.col("date").between(F.lit(asked.start), F.lit(asked.end)))
     lines = days.select(F.col("date").alias("order_date")).join(fact_sales, on="order_date", how="left")
-    return of_range(lines.groupBy("order_date").agg(*sold()), asked)
+    return of_range(sum_up(lines, "order_date"), asked)
 
 
 def build_sales_by_category(fact_sales: DataFrame, dim_product: DataFrame, *, asked: DateRange) -> DataFrame:
     """sales_by_category; each line has one product, and each product one category or none."""
     categories = dim_product.select("product_key", F.coalesce("category", F.lit(UNKNOWN)).alias("category"))
     lines = fact_sales.join(categories, on="product_key", how="inner")
-    return of_range(lines.groupBy("category").agg(*sold()), asked)
+    return of_range(sum_up(lines, "category"), asked)
 
 
 def build_sales_by_country(fact_sales: DataFrame, dim_customer: DataFrame, *, asked: DateRange) -> DataFrame:
     """sales_by_country; each line has one customer, and each customer one country or none."""
     countries = dim_customer.select("customer_key", F.coalesce("country", F.lit(UNKNOWN)).alias("country"))
     lines = fact_sales.join(countries, on="customer_key", how="inner")
-    return of_range(lines.groupBy("country").agg(*sold()), asked)
+    return of_range(sum_up(lines, "country"), asked)
 
 
 def build_sales_by_product(fact_sales: DataFrame, *, asked: DateRange) -> DataFrame:
     """sales_by_product."""
-    return of_range(fact_sales.groupBy("product_key").agg(*sold()), asked)
+    return of_range(sum_up(fact_sales, "product_key"), asked)
 
 
 def build_sales_summary(
@@ -44,7 +44,7 @@ def build_sales_summary(
 ) -> DataFrame:
     """sales_summary: one row, also where nothing was sold."""
     of_unknown = fact_sales.where(F.col("customer_key") == UNKNOWN_KEY).agg(
-        F.count_distinct(F.when(is_bought(), F.col("order_id"))).alias("unknown_customer_order_count"),
+        order_count().alias("unknown_customer_order_count"),
         F.count(F.lit(1)).alias("unknown_customer_item_count"),
         money(F.col("line_item_total")).alias("unknown_customer_sales"),
     )
@@ -56,11 +56,10 @@ def build_sales_summary(
             money(F.col("line_item_total")).alias("no_cohort_sales"),
         )
     )
-    large = F.col("product_count") > co_purchase.most_products
+    large = F.col("product_count") > co_purchase.max_products
     of_orders = order_sizes(fact_sales).agg(
         F.count_if(~large).alias("basket_count"),
         F.count_if(large).alias("large_order_count"),
-        F.coalesce(F.sum(F.when(large, F.col("product_count"))), F.lit(0)).alias("large_order_product_count"),
     )
-    totals = fact_sales.agg(*sold()).crossJoin(of_unknown).crossJoin(of_no_cohort).crossJoin(of_orders)
+    totals = sum_up(fact_sales).crossJoin(of_unknown).crossJoin(of_no_cohort).crossJoin(of_orders)
     return of_range(totals, asked)

@@ -36,15 +36,15 @@ class SalesMapping(FlatMapping):
 class Baskets:
     """Which pairs of products co_purchase has, and up to how many products an order is looked at."""
 
-    minimum_orders: int
-    minimum_support: float
-    most_products: int
+    min_orders: int
+    min_support: float
+    max_products: int
 
     def __post_init__(self) -> None:
-        if self.minimum_orders < 1 or self.most_products < 2:
-            raise UsageError("co_purchase: minimum_orders must be at least 1, and most_products at least 2")
-        if not 0 <= self.minimum_support <= 1:
-            raise UsageError(f"co_purchase.minimum_support is a share of 1, not {self.minimum_support}")
+        if self.min_orders < 1 or self.max_products < 2:
+            raise UsageError("co_purchase: min_orders must be at least 1, and max_products at least 2")
+        if not 0 <= self.min_support <= 1:
+            raise UsageError(f"co_purchase.min_support is a share of 1, not {self.min_support}")
 
 
 @dataclass(frozen=True)
@@ -60,21 +60,21 @@ class RfmSegment:
         length = next(column.length for column in RFM.columns if column.name == "segment")
         if not 0 < len(self.name) <= (length or 0):
             raise UsageError(f"rfm_segments: a name has 1 to {length} characters, not '{self.name}'")
-        if not {*self.r, *self.f, *self.m} <= set(SCORES):
-            raise UsageError(f"rfm_segments: {self.name} has a score that is not 1 to 5")
+        if not (self.r and self.f and self.m and {*self.r, *self.f, *self.m} <= set(SCORES)):
+            raise UsageError(f"rfm_segments: {self.name} needs scores of 1 to 5")
 
 
 @dataclass(frozen=True)
 class LifetimeFit:
     """When and to how many customers the model of clv is fitted, and what share of the days it is tried on."""
 
-    fewest_repeat_customers: int
-    most_customers: int
+    min_repeat_customers: int
+    max_customers: int
     holdout_share: float
 
     def __post_init__(self) -> None:
-        if self.fewest_repeat_customers < 10 or self.most_customers < self.fewest_repeat_customers:
-            raise UsageError("clv: fewest_repeat_customers must be at least 10, and most_customers no less than that")
+        if self.min_repeat_customers < 10 or self.max_customers < self.min_repeat_customers:
+            raise UsageError("clv: min_repeat_customers must be at least 10, and max_customers no less than that")
         if not 0 < self.holdout_share < 1:
             raise UsageError(f"clv.holdout_share is between 0 and 1, not {self.holdout_share}")
 

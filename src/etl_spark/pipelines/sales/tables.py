@@ -83,7 +83,7 @@ _MONEY_SOLD = (
     Column("net_sales", MONEY, "gross_sales + returns"),
 )
 _SOLD = (
-    Column("order_count", "BIGINT", "orders with a line that is no return"),
+    Column("order_count", "BIGINT", "orders with a line of a piece or more"),
     Column("customer_count", "BIGINT", "customers with such an order, without the unknown"),
     Column("item_count", "BIGINT", "lines, returns among them"),
     Column("quantity_sold", "BIGINT", "pieces sold less pieces returned"),
@@ -154,11 +154,11 @@ RFM = _of_range(
     (
         Column("last_order_date", "DATE", "day of the last order; null where all are returns", nullable=True),
         Column("recency_days", "INT", "days from then to the end of the range", nullable=True),
-        Column("frequency", "BIGINT", "orders with a line that is no return"),
+        Column("frequency", "BIGINT", "orders with a line of a piece or more"),
         Column("monetary", MONEY, "spending, less returns"),
-        Column("r_score", "INT", "1 to 5, 5 for the fifth that bought last"),
-        Column("f_score", "INT", "1 to 5, 5 for the fifth that bought most often"),
-        Column("m_score", "INT", "1 to 5, 5 for the fifth that spent most"),
+        Column("r_score", "INT", "1 to 5 by recency: 5 if at least four fifths of the customers bought less recently"),
+        Column("f_score", "INT", "1 to 5 by frequency: 5 if at least four fifths bought less often"),
+        Column("m_score", "INT", "1 to 5 by monetary: 5 if at least four fifths spent less"),
         Column("rfm_segment", "VARCHAR(3)", "the three scores"),
         Column("segment", "VARCHAR(50)", "the name that conf/sales.toml gives to these scores"),
     ),
@@ -169,7 +169,7 @@ CLV = _of_range(
     "One row per asked range and customer with a line in it: what the customer was worth, and is expected to be.",
     (_CUSTOMER,),
     (
-        Column("order_count", "BIGINT", "orders with a line that is no return"),
+        Column("order_count", "BIGINT", "orders with a line of a piece or more"),
         Column("total_spending", MONEY, "less returns"),
         Column("first_order_date", "DATE", "day of the first order; null where all are returns", nullable=True),
         Column("last_order_date", "DATE", "day of the last order; null where all are returns", nullable=True),
@@ -210,14 +210,15 @@ CLV_MODEL = _of_range(
         _parameter("q", "Gamma-Gamma: shape of how their means differ"),
         _parameter("v", "Gamma-Gamma: scale of how their means differ"),
         Column("holdout_start_date", "DATE", "fitted once more without the days from here on", nullable=True),
+        Column("holdout_status", "VARCHAR(100)", "fitted to the days before, or why not"),
         Column("holdout_customer_count", "BIGINT", "customers with an order before", nullable=True),
         _holdout("purchases", "days with an order that they had from there on"),
         _holdout("expected_purchases", "those that were expected"),
-        _holdout("purchases_error", "mean distance of the two, a customer"),
+        _holdout("purchases_error", "mean absolute difference of the two, a customer"),
         _holdout("naive_error", "the same if each had gone on at the rate of before"),
         Column("holdout_value", MONEY, "what they spent from there on, less returns", nullable=True),
         Column("holdout_expected_value", MONEY, "what was expected", nullable=True),
-        Column("holdout_value_error", MONEY, "mean distance of the two, a customer", nullable=True),
+        Column("holdout_value_error", MONEY, "mean absolute difference of the two, a customer", nullable=True),
     ),
 )
 
@@ -234,6 +235,5 @@ SALES_SUMMARY = _of_range(
         Column("no_cohort_sales", MONEY, "net_sales of these"),
         Column("basket_count", "BIGINT", "orders that co_purchase looks at"),
         Column("large_order_count", "BIGINT", "orders of too many products, which it leaves out"),
-        Column("large_order_product_count", "BIGINT", "products in each of these, summed up"),
     ),
 )

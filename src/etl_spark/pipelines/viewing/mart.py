@@ -73,8 +73,8 @@ VIEWING_MART = Mart(
         name="refresh_daily_statistics",
         parameters="IN first_day DATE, IN last_day DATE",
         body=_REFRESH,
+        call="CALL refresh_daily_statistics(NULL, NULL)",
         doc="Works daily_statistics out anew for the days from first_day to last_day, and for those compared with "
         "them; NULL is the first day, or the last, that there is.",
     ),
-    refresh="CALL refresh_daily_statistics(NULL, NULL)",
 )
