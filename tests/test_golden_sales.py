@@ -25,6 +25,8 @@ GOLDEN = ROOT / "tests" / "golden" / "sales"
 EXPORTED = [table for table in SALES.tables if table.exported and table.name != "dim_date"]
 """dim_date is compared with Python's calendar, in tests/pipelines/calendar."""
 
+OF_RANGES = [table for table in EXPORTED if table.replaces == ("start_date", "end_date")]
+
 
 @pytest.fixture(scope="module")
 def output(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -180,6 +182,43 @@ def test_the_statements_of_the_source_differ_where_the_docs_say(star: duckdb.Duc
         FROM clv JOIN source_clv USING (customer_key) JOIN without_returns USING (customer_key)
         WHERE orders_per_year IS NULL
     """) == [(0,)]
+
+
+@pytest.mark.parametrize("table", OF_RANGES, ids=lambda table: table.name)
+def test_the_docs_say_of_each_column_what_the_table_says(table: Table) -> None:
+    text = (ROOT / "docs" / "sales.md").read_text(encoding="utf-8")
+    keys = {"order_date", "category", "country", "product_key"} if table.name.startswith("sales_by_") else set()
+    for column in table.columns:
+        if column.name not in {"start_date", "end_date"} | keys:
+            kind = column.type + (" or null" if column.nullable else "")
+            assert f"| {column.name} | {kind} | {column.doc} | " in text
+
+
+@pytest.mark.default_spark
+def test_a_day_without_an_order_has_its_tables(spark: SparkSession, tmp_path: Path) -> None:
+    # Orders without a sound date are read whatever is asked for, and here are all that is.
+    (tmp_path / "any_share.toml").write_text("[sales]\nmax_rejected_share = 1.0\n")
+    place = ["--source", str(SAMPLE / "sales"), "--config", str(tmp_path / "any_share.toml"), "--sink", "parquet"]
+    days = ["--start-date", "2024-04-01", "--end-date", "2024-04-01"]
+    assert main(["sales", *days, *place, "--output", str(tmp_path)]) == 0
+    with duckdb.connect() as sql:
+        counts = {}
+        for table in OF_RANGES:
+            if list((tmp_path / "parquet" / table.name).rglob("data.parquet")):
+                (counts[table.name],) = (
+                    sql.execute(f"SELECT count(*) FROM ({exported(tmp_path, table, 'parquet')})").fetchone() or ()
+                )
+        ((orders, sales),) = sql.execute(
+            f"SELECT order_count, net_sales FROM read_parquet('{tmp_path}/parquet/sales_summary/**/data.parquet')"
+        ).fetchall()
+    assert (orders, sales) == (0, 0)
+    cohorts = counts.pop("cohort")
+    assert cohorts > 12
+    assert {name: count for name, count in counts.items() if count} == {
+        "sales_by_day": 1,
+        "sales_summary": 1,
+        "clv_model": 1,
+    }
 
 
 def test_the_analytics_come_to_the_money_of_the_star(star: duckdb.DuckDBPyConnection) -> None:
