@@ -22,7 +22,7 @@ from etl_spark.core.dates import DateRange
 from etl_spark.core.keys import UNKNOWN_KEY
 from etl_spark.core.local import local_frame
 from etl_spark.core.table import MONEY
-from etl_spark.pipelines.sales.measures import is_bought, money, of_range, order_count
+from etl_spark.pipelines.sales.measures import is_bought, money, not_zero, of_range, order_count
 from etl_spark.pipelines.sales.settings import LifetimeFit
 from etl_spark.pipelines.sales.tables import CLV, CLV_MODEL, SHARE
 
@@ -101,7 +101,7 @@ def histories_of(days: DataFrame, period: Period) -> DataFrame:
             F.min(bought_on).alias("first_order_date"),
             F.max(bought_on).alias("last_order_date"),
             F.min_by("gross", bought_on).alias("first_gross"),
-            F.nullif(F.count(bought_on), F.lit(0)).alias("purchases"),
+            not_zero(F.count(bought_on)).alias("purchases"),
         )
         .withColumn("age_days", F.datediff(F.lit(period.end), "first_order_date"))
         .withColumn("last_days", F.datediff("last_order_date", "first_order_date"))
@@ -110,7 +110,7 @@ def histories_of(days: DataFrame, period: Period) -> DataFrame:
     net, gross, first_gross, again = (
         F.col(name).cast("double") for name in ("total_spending", "gross", "first_gross", "repeat_purchases")
     )
-    kept = F.greatest(net / F.nullif(gross, F.lit(0.0)), F.lit(0.0))
+    kept = F.greatest(net / not_zero(gross), F.lit(0.0))
     year, lifespan = F.lit(Decimal("365.25")), F.col("last_days").cast("decimal(10,0)")
     return history.select(
         F.lit(period.name).alias("period"),
@@ -120,12 +120,12 @@ def histories_of(days: DataFrame, period: Period) -> DataFrame:
         "first_order_date",
         "last_order_date",
         (lifespan / year).cast("decimal(9,6)").alias("lifespan_years"),
-        (F.col("total_spending") / F.nullif("order_count", F.lit(0))).cast(MONEY).alias("average_purchase_value"),
-        (F.col("order_count") * year / F.nullif(lifespan, F.lit(0))).cast(PURCHASES).alias("orders_per_year"),
+        (F.col("total_spending") / not_zero(F.col("order_count"))).cast(MONEY).alias("average_purchase_value"),
+        (F.col("order_count") * year / not_zero(lifespan)).cast(PURCHASES).alias("orders_per_year"),
         "repeat_purchases",
         "age_days",
         "last_days",
-        ((gross - first_gross) / F.nullif(again, F.lit(0.0)) * kept).alias("purchase_value"),
+        ((gross - first_gross) / not_zero(again) * kept).alias("purchase_value"),
     )
 
 
@@ -225,7 +225,7 @@ def _holdout(expected: DataFrame, later: DataFrame, early: Period, found: Fit) -
         expected.where("expected_purchases IS NOT NULL")
         .join(did, on="customer_key", how="left")
         .agg(
-            F.nullif(F.count(F.lit(1)), F.lit(0)).alias("holdout_customer_count"),
+            not_zero(F.count(F.lit(1))).alias("holdout_customer_count"),
             F.sum(purchases).cast(PURCHASES).alias("holdout_purchases"),
             F.sum("expected_purchases").cast(PURCHASES).alias("holdout_expected_purchases"),
             F.avg(F.abs(purchases - F.col("expected_purchases"))).cast(PURCHASES).alias("holdout_purchases_error"),

@@ -50,7 +50,12 @@ def sum_up(lines: DataFrame, *keys: str) -> DataFrame:
 
 def ratio(part: Column, whole: Column) -> Column:
     """`part` / `whole` of two counts, exact to 18 decimals; null where `whole` is 0."""
-    return part.cast("decimal(20,0)") / F.nullif(whole, F.lit(0)).cast("decimal(20,0)")
+    return part.cast("decimal(20,0)") / not_zero(whole).cast("decimal(20,0)")
+
+
+def not_zero(value: Column) -> Column:
+    """`value`, null where it is 0: what may be divided by. (Spark 3.5 has nullif for columns that it has seen only.)"""
+    return F.when(value != 0, value)
 
 
 def of_range(df: DataFrame, asked: DateRange) -> DataFrame:
