@@ -75,8 +75,10 @@ def test_the_environment_works_in_any_folder_and_knows_none_of_this_machine(tmp_
     assert not [one.name for one in members if one.name.startswith("bin/") or one.name.endswith((".pyc", "RECORD"))]
     imports = (
         "import sys; sys.path[:0] = [sys.argv[1]]; import dacite, findspark, pymysql, sqlalchemy, boto3, botocore;"
+        "import scipy.optimize, scipy.special; "
     )
-    files = "print([one.__file__.startswith(sys.argv[1]) for one in (dacite, findspark, pymysql, sqlalchemy, boto3)])"
+    packages = "(dacite, findspark, pymysql, sqlalchemy, boto3, scipy)"
+    files = f"print([one.__file__.startswith(sys.argv[1]) for one in {packages}])"
     # -S: without this environment's own packages.
     command = [sys.executable, "-I", "-S", "-c", imports + files, str(tmp_path / "any where")]
     assert subprocess.check_output(command, text=True, cwd=tmp_path).strip() == str([True] * len(PACKAGES))
