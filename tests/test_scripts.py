@@ -362,16 +362,17 @@ def test_real_data_are_checked_where_they_are(ready: Checkout, tmp_path: Path) -
     script, data = "scripts/check_real_data.sh", tmp_path / "real data"
     for run, words in (
         (ready.run(script=script), "name the folder with the real data"),
-        (ready.run(str(data), script=script), "has no folder online_retail"),
-        (ready.run("-q", script=script, ETL_SPARK_REAL_DATA=str(data)), "has no folder online_retail"),
+        (ready.run(str(data), script=script), "has no folder cdnow"),
+        (ready.run("-q", script=script, ETL_SPARK_REAL_DATA=str(data)), "has no folder cdnow"),
     ):
         assert run.returncode == 2
         assert run.stderr.startswith("check_real_data.sh: ")
         assert words in run.stderr
         assert len(run.stderr.splitlines()) == 1
     assert ready.calls() == []
-    (data / "online_retail").mkdir(parents=True)
-    assert "has no folder pagila" in ready.run(str(data), script=script).stderr
+    for folder, next_missing in (("cdnow", "online_retail"), ("online_retail", "pagila")):
+        (data / folder).mkdir(parents=True)
+        assert f"has no folder {next_missing}" in ready.run(str(data), script=script).stderr
     (data / "pagila").mkdir()
     assert ready.run(str(data), "-k", "a b", script=script).returncode == 0
     assert ready.run("-x", script=script, ETL_SPARK_REAL_DATA=str(data)).returncode == 0

@@ -117,6 +117,11 @@ class Table:
                 return tuple({day_column: day} for day in days)
         raise SchemaError(f"{self.name}: nothing is known of a write that replaces {self.replaces}")
 
+    def over(self, asked: DateRange, df: DataFrame) -> DataFrame:
+        """The rows of `df` as results over the asked range: start_date and end_date, and this table's other columns."""
+        of_range = {START_DATE.name: F.lit(asked.start), END_DATE.name: F.lit(asked.end)}
+        return df.withColumns(of_range).select(*self.column_names)
+
     def conform(self, df: DataFrame) -> DataFrame:
         """The same rows with exactly this table's columns, in order and cast.
 

@@ -43,13 +43,12 @@ def build_rental_revenue(
     )
     by_category = Window.partitionBy("month", "store_id", "country").orderBy("category_id")
     so_far = F.sum("share").over(by_category.rowsBetween(Window.unboundedPreceding, Window.currentRow)).cast(MONEY)
-    return (
+    revenue = (
         of_category.withColumn("so_far", so_far)
         .withColumn("before", F.lag("so_far", 1).over(by_category))
         .withColumn("revenue", F.col("so_far") - F.coalesce("before", F.lit(0).cast(MONEY)))
-        .withColumns({"start_date": F.lit(asked.start), "end_date": F.lit(asked.end)})
-        .select(*RENTAL_REVENUE.column_names)
     )
+    return RENTAL_REVENUE.over(asked, revenue)
 
 
 def build_open_rental(
@@ -65,22 +64,16 @@ def build_open_rental(
     customers = dim_rental_customer.withColumn("customer_name", full_name()).select(
         "customer_key", "customer_id", "customer_name", "email", "phone"
     )
-    return (
+    rentals = (
         fact_rental.where(~F.col("is_returned"))
         .join(customers, on="customer_key", how="inner")
         .join(dim_film.select("film_key", "film_id", "title", "replacement_cost"), on="film_key", how="inner")
         .join(dim_store.select("store_key", "store_id"), on="store_key", how="inner")
-        .withColumns(
-            {
-                "start_date": F.lit(asked.start),
-                "end_date": F.lit(asked.end),
-                "as_of": F.lit(max(extract_dates)),
-            }
-        )
+        .withColumn("as_of", F.lit(max(extract_dates)))
         .withColumn("days_overdue", days_after("due_date", "as_of"))
         .withColumn("is_overdue", F.coalesce(F.col("days_overdue") > 0, F.lit(False)))
-        .select(*OPEN_RENTAL.column_names)
     )
+    return OPEN_RENTAL.over(asked, rentals)
 
 
 def build_film_utilisation(
@@ -110,7 +103,7 @@ def build_film_utilisation(
     )
     counts = ("copy_count", "rental_count", "late_count", "days_out")
     none = F.lit(0).cast("bigint")
-    return (
+    films = (
         dim_film.select("film_key", "film_id", "title")
         .join(stock, on="film_id", how="left")
         .join(rentals, on="film_key", how="left")
@@ -119,11 +112,9 @@ def build_film_utilisation(
         .withColumn("copy_days", F.col("copy_count") * len(asked))
         .withColumns(
             {
-                "start_date": F.lit(asked.start),
-                "end_date": F.lit(asked.end),
                 "utilisation": F.try_divide(F.col("days_out"), F.col("copy_days")).cast("decimal(9,4)"),
                 "amount_paid": F.coalesce("amount_paid", F.lit(0).cast(MONEY)),
             }
         )
-        .select(*FILM_UTILISATION.column_names)
     )
+    return FILM_UTILISATION.over(asked, films)

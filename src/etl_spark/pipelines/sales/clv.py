@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 import pyspark.sql.functions as F
 import pyspark.sql.types as T
 from pyspark import StorageLevel
-from pyspark.sql import DataFrame, Row, SparkSession, Window
+from pyspark.sql import Column, DataFrame, Row, SparkSession, Window
 
 from etl_spark.core.dates import DateRange
 from etl_spark.core.keys import UNKNOWN_KEY
 from etl_spark.core.local import local_frame
 from etl_spark.core.table import MONEY
-from etl_spark.pipelines.sales.measures import is_bought, money, not_zero, of_range, order_count
+from etl_spark.pipelines.sales.measures import is_bought, money, not_zero, order_count
 from etl_spark.pipelines.sales.settings import LifetimeFit
 from etl_spark.pipelines.sales.tables import CLV, CLV_MODEL, SHARE
 
@@ -32,10 +32,15 @@ if TYPE_CHECKING:
 DAYS_AHEAD = 365
 """Days that the expectations of clv are of."""
 PURCHASES = "decimal(18,6)"
-_PERIOD = T.StructType().add("period", "string")
 _MODEL = T.StructType([T.StructField(name, T.DoubleType()) for name in ("r", "alpha", "a", "b", "p", "q", "v")])
 _FITTED = T.StructType().add("status", "string").add("fitted_customer_count", "long")
-_IF_ALIVE = T.StructType().add("repeat_purchases", "integer").add("age_days", "integer").add("if_alive", "double")
+_IF_ALIVE = (
+    T.StructType()
+    .add("period", "string")
+    .add("repeat_purchases", "integer")
+    .add("age_days", "integer")
+    .add("if_alive", "double")
+)
 
 
 @dataclass(frozen=True)
@@ -56,18 +61,19 @@ def build_clv(fact_sales: DataFrame, *, asked: DateRange, clv: LifetimeFit) -> t
     histories = histories_of(days, whole).unionByName(histories_of(days, early)).persist(StorageLevel.DISK_ONLY)
     fits = fits_of(histories, (whole, early), clv)
     expected = with_expectations(histories, (whole, early), fits)
-    of_whole, of_early = (expected.where(F.col("period") == period.name) for period in (whole, early))
     later = days.where(F.col("order_date") > F.lit(early.end))
-    model = of_whole.agg(
+    counts = histories.where(_is_of(whole)).agg(
         F.count("repeat_purchases").alias("customer_count"),
         F.count_if(F.col("repeat_purchases") > 0).alias("repeat_customer_count"),
-    ).crossJoin(_fit_row(histories.sparkSession, fits[whole.name]))
-    return (
-        of_range(of_whole, asked).select(*CLV.column_names),
-        of_range(model.crossJoin(_holdout(of_early, later, early, fits[early.name])), asked).select(
-            *CLV_MODEL.column_names
-        ),
     )
+    model = counts.crossJoin(_fit_row(histories.sparkSession, fits[whole.name])).crossJoin(
+        _holdout(expected.where(_is_of(early)), later, early, fits[early.name])
+    )
+    return CLV.over(asked, expected.where(_is_of(whole))), CLV_MODEL.over(asked, model)
+
+
+def _is_of(period: Period) -> Column:
+    return F.col("period") == period.name
 
 
 def days_of_customers(fact_sales: DataFrame) -> DataFrame:
@@ -119,9 +125,9 @@ def histories_of(days: DataFrame, period: Period) -> DataFrame:
         "total_spending",
         "first_order_date",
         "last_order_date",
-        (lifespan / year).cast("decimal(9,6)").alias("lifespan_years"),
-        (F.col("total_spending") / not_zero(F.col("order_count"))).cast(MONEY).alias("average_purchase_value"),
-        (F.col("order_count") * year / not_zero(lifespan)).cast(PURCHASES).alias("orders_per_year"),
+        (lifespan / year).alias("lifespan_years"),
+        (F.col("total_spending") / not_zero(F.col("order_count"))).alias("average_purchase_value"),
+        (F.col("order_count") * year / not_zero(lifespan)).alias("orders_per_year"),
         "repeat_purchases",
         "age_days",
         "last_days",
@@ -159,8 +165,9 @@ def with_expectations(histories: DataFrame, periods: Sequence[Period], fits: Map
     bought = F.col("repeat_purchases").isNotNull()
     known = histories.where(bought).select("period", "repeat_purchases", "age_days").distinct().collect()
     spark = histories.sparkSession
-    models = local_frame(spark, [(one.name, *_parameters(fits[one.name])) for one in periods], _of_period(_MODEL))
-    if_alive = local_frame(spark, list(_purchases_if_alive(known, periods, fits)), _of_period(_IF_ALIVE))
+    of_periods = T.StructType([T.StructField("period", T.StringType()), *_MODEL])
+    models = local_frame(spark, [(one.name, *_parameters(fits[one.name])) for one in periods], of_periods)
+    if_alive = local_frame(spark, list(_purchases_if_alive(known, periods, fits)), _IF_ALIVE)
     x, age, last = F.col("repeat_purchases"), F.col("age_days") / 7, F.col("last_days") / 7
     since = (F.col("alpha") + age) / (F.col("alpha") + last)
     odds_of_having_left = F.col("a") / (F.col("b") + x - 1) * F.pow(since, F.col("r") + x)
@@ -202,10 +209,6 @@ def _parameters(found: Fit) -> tuple[float | None, ...]:
     return (*astuple(model.purchases), *astuple(model.values)) if model else (None,) * len(_MODEL)
 
 
-def _of_period(schema: T.StructType) -> T.StructType:
-    return T.StructType([*_PERIOD, *schema])
-
-
 def _fit_row(spark: SparkSession, found: Fit) -> DataFrame:
     """One row: what clv_model has of the fit to the whole range."""
     row = (found.status, found.customers, *_parameters(found))
@@ -217,8 +220,7 @@ def _holdout(expected: DataFrame, later: DataFrame, early: Period, found: Fit) -
     did = later.groupBy("customer_key").agg(
         F.count_if("is_purchase").alias("later_purchases"), money(F.col("net")).alias("later_value")
     )
-    purchases = F.coalesce("later_purchases", F.lit(0)).cast(PURCHASES)
-    value = F.coalesce("later_value", F.lit(0)).cast(MONEY)
+    purchases, value = (F.coalesce(name, F.lit(0)) for name in ("later_purchases", "later_value"))
     # As often in a day as in those from the first purchase on.
     naive = F.col("repeat_purchases") / F.greatest("age_days", F.lit(1)) * early.days_after
     return (
@@ -226,13 +228,13 @@ def _holdout(expected: DataFrame, later: DataFrame, early: Period, found: Fit) -
         .join(did, on="customer_key", how="left")
         .agg(
             not_zero(F.count(F.lit(1))).alias("holdout_customer_count"),
-            F.sum(purchases).cast(PURCHASES).alias("holdout_purchases"),
-            F.sum("expected_purchases").cast(PURCHASES).alias("holdout_expected_purchases"),
-            F.avg(F.abs(purchases - F.col("expected_purchases"))).cast(PURCHASES).alias("holdout_purchases_error"),
-            F.avg(F.abs(purchases - naive.cast(PURCHASES))).cast(PURCHASES).alias("holdout_naive_error"),
-            F.sum(value).cast(MONEY).alias("holdout_value"),
-            F.sum("expected_value").cast(MONEY).alias("holdout_expected_value"),
-            F.avg(F.abs(value - F.col("expected_value"))).cast(MONEY).alias("holdout_value_error"),
+            F.sum(purchases).alias("holdout_purchases"),
+            F.sum("expected_purchases").alias("holdout_expected_purchases"),
+            F.avg(F.abs(purchases - F.col("expected_purchases"))).alias("holdout_purchases_error"),
+            F.avg(F.abs(purchases - naive.cast(PURCHASES))).alias("holdout_naive_error"),
+            F.sum(value).alias("holdout_value"),
+            F.sum("expected_value").alias("holdout_expected_value"),
+            F.avg(F.abs(value - F.col("expected_value"))).alias("holdout_value_error"),
         )
         .withColumn("holdout_status", F.lit(found.status))
         .withColumn(

@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame, Window
 
 from etl_spark.core.dates import DateRange
 from etl_spark.core.keys import UNKNOWN_KEY
-from etl_spark.pipelines.sales.measures import of_range, ratio
+from etl_spark.pipelines.sales.measures import ratio
 from etl_spark.pipelines.sales.settings import Baskets
 from etl_spark.pipelines.sales.tables import CO_PURCHASE
 
@@ -64,7 +64,7 @@ def build_co_purchase(fact_sales: DataFrame, *, asked: DateRange, co_purchase: B
         .withColumn("confidence_2_to_1", ratio(both, other))
         .withColumn("lift", ratio(both * F.col("basket_count"), one * other))
     )
-    return of_range(table, asked).select(*CO_PURCHASE.column_names)
+    return CO_PURCHASE.over(asked, table)
 
 
 def order_sizes(fact_sales: DataFrame) -> DataFrame:

@@ -8,7 +8,7 @@ from pyspark.sql import Column, DataFrame, Window
 from etl_spark.core.dates import DateRange
 from etl_spark.core.keys import UNKNOWN_KEY
 from etl_spark.core.table import MONEY
-from etl_spark.pipelines.sales.measures import is_bought, money, of_range, ratio
+from etl_spark.pipelines.sales.measures import is_bought, money, ratio
 from etl_spark.pipelines.sales.settings import CohortBy
 from etl_spark.pipelines.sales.tables import COHORT
 
@@ -38,12 +38,9 @@ def build_cohort(fact_sales: DataFrame, dim_customer: DataFrame, *, asked: DateR
         .withColumn("active_customers", F.coalesce("active_customers", F.lit(0)))
         .withColumn("total_spending", F.coalesce("total_spending", F.lit(0).cast(MONEY)))
         .withColumn("retention", ratio(F.col("active_customers"), F.col("customers")))
-        .withColumn(
-            "cumulative_spending_per_customer",
-            (F.sum("total_spending").over(so_far) / F.col("customers")).cast(MONEY),
-        )
+        .withColumn("cumulative_spending_per_customer", F.sum("total_spending").over(so_far) / F.col("customers"))
     )
-    return of_range(table, asked).select(*COHORT.column_names)
+    return COHORT.over(asked, table)
 
 
 def cohort_months(fact_sales: DataFrame, dim_customer: DataFrame, cohort_by: CohortBy) -> DataFrame:

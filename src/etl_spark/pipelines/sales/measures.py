@@ -5,7 +5,6 @@ from __future__ import annotations
 import pyspark.sql.functions as F
 from pyspark.sql import Column, DataFrame
 
-from etl_spark.core.dates import DateRange
 from etl_spark.core.keys import UNKNOWN_KEY
 from etl_spark.core.table import MONEY
 
@@ -56,8 +55,3 @@ def ratio(part: Column, whole: Column) -> Column:
 def not_zero(value: Column) -> Column:
     """`value`, null where it is 0: what may be divided by. (Spark 3.5 has nullif for columns that it has seen only.)"""
     return F.when(value != 0, value)
-
-
-def of_range(df: DataFrame, asked: DateRange) -> DataFrame:
-    """`df` as results over the asked range."""
-    return df.withColumns({"start_date": F.lit(asked.start), "end_date": F.lit(asked.end)})

@@ -9,7 +9,7 @@ from pyspark.sql import Column, DataFrame, Window
 
 from etl_spark.core.dates import DateRange
 from etl_spark.core.keys import UNKNOWN_KEY
-from etl_spark.pipelines.sales.measures import is_bought, money, of_range, order_count
+from etl_spark.pipelines.sales.measures import is_bought, money, order_count
 from etl_spark.pipelines.sales.settings import SCORES, RfmSegment
 from etl_spark.pipelines.sales.tables import RFM
 
@@ -31,7 +31,7 @@ def build_rfm(fact_sales: DataFrame, *, asked: DateRange, rfm_segments: Sequence
         .withColumn("rfm_segment", F.concat(*(F.col(f"{one}_score").cast("string") for one in "rfm")))
         .withColumn("segment", _segment(rfm_segments))
     )
-    return of_range(table, asked).select(*RFM.column_names)
+    return RFM.over(asked, table)
 
 
 def _score(worst_first: Column) -> Column:
@@ -46,6 +46,5 @@ def _segment(segments: Sequence[RfmSegment]) -> Column:
 
 
 def _fits(segment: RfmSegment) -> Column:
-    scores = {"r_score": segment.r, "f_score": segment.f, "m_score": segment.m}
-    (*conditions,) = (F.col(name).isin(*values) for name, values in scores.items())
-    return conditions[0] & conditions[1] & conditions[2]
+    r, f, m = F.col("r_score"), F.col("f_score"), F.col("m_score")
+    return r.isin(*segment.r) & f.isin(*segment.f) & m.isin(*segment.m)

@@ -77,17 +77,14 @@ SHARE = "DECIMAL(9,8)"
 """The type of a part of 1."""
 
 _CUSTOMER = Column("customer_key", "BIGINT", "of dim_customer; the unknown (-1) is in sales_summary")
-_MONEY_SOLD = (
-    Column("gross_sales", MONEY, "of lines that are no return"),
-    Column("returns", MONEY, "of returns, 0 or less"),
-    Column("net_sales", MONEY, "gross_sales + returns"),
-)
 _SOLD = (
     Column("order_count", "BIGINT", "orders with a line of a piece or more"),
     Column("customer_count", "BIGINT", "customers with such an order, without the unknown"),
     Column("item_count", "BIGINT", "lines, returns among them"),
     Column("quantity_sold", "BIGINT", "pieces sold less pieces returned"),
-    *_MONEY_SOLD,
+    Column("gross_sales", MONEY, "of lines that are no return"),
+    Column("returns", MONEY, "of returns, 0 or less"),
+    Column("net_sales", MONEY, "gross_sales + returns"),
 )
 
 SALES_BY_DAY = _of_range(

@@ -11,19 +11,18 @@ from pyspark.sql import Column, DataFrame
 
 from etl_spark.core.dates import DateRange
 from etl_spark.pipelines.viewing.settings import Segment
-from etl_spark.pipelines.viewing.tables import CATEGORIES, SECONDS_COLUMNS, seconds_column
+from etl_spark.pipelines.viewing.tables import CATEGORIES, SECONDS_COLUMNS, VIEWING_PROFILE, seconds_column
 
 
 def build_profile(daily: DataFrame, *, asked: DateRange, segments: Sequence[Segment]) -> DataFrame:
     """viewing_profile from the asked days of viewing_daily; days without a log count as days without viewing."""
-    return (
+    profile = (
         sum_by_contract(daily)
-        .withColumn("start_date", F.lit(asked.start))
-        .withColumn("end_date", F.lit(asked.end))
         .withColumn("taste", taste())
         .withColumn("activeness", activeness(len(asked)))
         .withColumn("segment", segment(len(asked), segments))
     )
+    return VIEWING_PROFILE.over(asked, profile)
 
 
 def sum_by_contract(daily: DataFrame) -> DataFrame:

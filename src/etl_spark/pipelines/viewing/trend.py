@@ -7,6 +7,7 @@ from pyspark.sql import Column, DataFrame
 
 from etl_spark.core.dates import DateRange
 from etl_spark.pipelines.viewing.profile import sum_by_contract
+from etl_spark.pipelines.viewing.tables import VIEWING_TREND
 
 
 def build_trend(
@@ -19,13 +20,12 @@ def build_trend(
         F.col("most_watch").alias("previous_most_watch"),
         F.col("total_seconds").alias("previous_total_seconds"),
     )
-    return (
+    trend = (
         now.join(before, on="contract", how="full")
-        .withColumn("start_date", F.lit(asked.start))
-        .withColumn("end_date", F.lit(asked.end))
         .withColumn("previous_days_found", F.lit(previous_days_found))
         .withColumn("change", F.when(F.lit(previous_days_found == len(asked)), change()))
     )
+    return VIEWING_TREND.over(asked, trend)
 
 
 def change() -> Column:
