@@ -99,7 +99,7 @@ def run_recorded(
         values |= {"exit_code": 1, "error": f"unexpected failure: {first_line} (see {record.log})"}
     values |= {"ended_at": _now(), "took_seconds": round(time.monotonic() - started, 3)}
     values |= report.coverage | {
-        "total": _total(report.total, pipeline.source.measure) if report.total else None,
+        "total": _total(report.total, pipeline.measure) if report.total else None,
         "places": report.places,
         "times": report.times,
     }
@@ -107,7 +107,7 @@ def run_recorded(
     if values["error"]:
         print(f"etl-spark: {values['error']}", file=sys.stderr)
     else:
-        print(summary(request, report, pipeline.source.measure, record.place))
+        print(summary(request, report, pipeline.measure, record.place))
     return int(values["exit_code"])
 
 

@@ -118,7 +118,7 @@ def _parser() -> _Parser:
             "--allow-missing-days", action="store_true", help="go on with the days that the source has, if any"
         )
         job.add_argument("--refresh", action="store_true", help="read again the days that have not changed")
-        if isinstance(pipeline.source, Extracts):
+        if any(isinstance(intake.source, Extracts) for intake in pipeline.intakes):
             job.add_argument(
                 "--extract-date",
                 metavar="DATE",

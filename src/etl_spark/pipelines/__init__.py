@@ -1,8 +1,9 @@
 """Every pipeline, by the name it has on the command line."""
 
 from etl_spark.core.step import Pipeline
+from etl_spark.pipelines.churn.pipeline import CHURN
 from etl_spark.pipelines.rental.pipeline import RENTAL
 from etl_spark.pipelines.sales.pipeline import SALES
 from etl_spark.pipelines.viewing.pipeline import VIEWING
 
-PIPELINES: dict[str, Pipeline] = {pipeline.name: pipeline for pipeline in (VIEWING, SALES, RENTAL)}
+PIPELINES: dict[str, Pipeline] = {pipeline.name: pipeline for pipeline in (VIEWING, SALES, RENTAL, CHURN)}

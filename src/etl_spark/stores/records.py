@@ -72,14 +72,35 @@ class RunRecord:
 
 def require_completed_run(output: FileSystem, pipeline: str, asked: DateRange) -> None:
     """Raises InputError where no run of `pipeline` over `asked` has completed, or a later one near it has failed."""
-    folder = output.path("_runs")
-    names = [path.rpartition("/")[2] for path in output.paths(folder)]
-    # A run's id is its pipeline and when it began: the last one first.
-    for name in sorted((name for name in names if re.fullmatch(rf"{pipeline}-\d{{8}}T.*\.json", name)), reverse=True):
-        record = json.loads(output.read_text(f"{folder}/{name}"))
-        days = DateRange(*(date.fromisoformat(record[part]) for part in ("start_date", "end_date")))
-        if record["exit_code"] == 0 and days == asked:
+    for days, exit_code in _runs(output, pipeline):
+        if exit_code == 0 and days == asked:
             return
-        if record["exit_code"] in (1, None) and days.start <= asked.end and asked.start <= days.end:
+        if exit_code in _HALF_DONE and days.start <= asked.end and asked.start <= days.end:
             raise InputError(f"the last run of {pipeline} over {days} did not complete: run it again, then publish")
     raise InputError(f"{output.root} has no completed run of {pipeline} over {asked}: run it first")
+
+
+def completed_days(output: FileSystem, pipeline: str) -> frozenset[date]:
+    """The days that the last run of `pipeline` over each has completed."""
+    done: set[date] = set()
+    half_done: set[date] = set()
+    for days, exit_code in _runs(output, pipeline):
+        if exit_code == 0:
+            done |= set(days.days) - half_done
+        elif exit_code in _HALF_DONE:
+            half_done |= set(days.days) - done
+    return frozenset(done)
+
+
+_HALF_DONE = (1, None)
+"""Exit codes of a run that may have changed some tables and not others; None is of one that still goes on, or died."""
+
+
+def _runs(output: FileSystem, pipeline: str) -> Iterator[tuple[DateRange, int | None]]:
+    """The range and the exit code of each run of `pipeline`, the last one first."""
+    folder = output.path("_runs")
+    names = [path.rpartition("/")[2] for path in output.paths(folder)]
+    # A run's id is its pipeline and when it began.
+    for name in sorted((name for name in names if re.fullmatch(rf"{pipeline}-\d{{8}}T.*\.json", name)), reverse=True):
+        record = json.loads(output.read_text(f"{folder}/{name}"))
+        yield DateRange(*(date.fromisoformat(record[part]) for part in ("start_date", "end_date"))), record["exit_code"]

@@ -1,12 +1,16 @@
 """The tables of the churn job and of the social stream, each with one row per what.
 
-What arrives on a day is told apart from what happened on it: a table with an `arrival_date`, or a `log_date`, is complete
-for a day once that day is over, and nothing that comes later changes it.
+What arrives on a day is told apart from what happened on it: a table with an `arrival_date`, or a `log_date`, is
+complete for a day once that day is over, and nothing that comes later changes it.
 """
 
 from __future__ import annotations
 
-from etl_spark.core.table import Column, Table
+from etl_spark.core.table import MONEY, Column, Table
+from etl_spark.pipelines.churn.features import FEATURES, RATIO
+
+KINDS = ("view", "search", "add_to_cart", "checkout", "other")
+"""What events of the website are, as conf/churn.toml sorts them."""
 
 CUSTOMER_ID = Column("customer_id", "VARCHAR(64)", "the customer's id at every source")
 _FILE = Column("file", "VARCHAR(1024)", "file below the source")
@@ -23,7 +27,7 @@ WEB_EVENT = Table(
         Column("event_at", "TIMESTAMP", "when it happened, UTC"),
         Column("session_id", "VARCHAR(64)", "the visit it is of"),
         Column("customer_id", "VARCHAR(64)", "who did it; null for a visitor who is not logged in", nullable=True),
-        Column("kind", "VARCHAR(32)", "what was done, one of `kinds` in conf/churn.toml"),
+        Column("kind", "VARCHAR(32)", "view, search, add_to_cart, checkout, or other"),
     ),
     grain=("log_date", "event_id"),
     replaces=("log_date",),
@@ -82,7 +86,9 @@ SOCIAL_EVENT = Table(
         Column("customer_id", "VARCHAR(64)", "whose account it is of; null where that is not known", nullable=True),
         Column("platform", "VARCHAR(32)", "where it was written", nullable=True),
         Column("kind", "VARCHAR(32)", "mention or reply"),
-        Column("sentiment", "DECIMAL(5,4)", "of its text, -1 to 1; null without one. The text is not kept", nullable=True),
+        Column(
+            "sentiment", "DECIMAL(5,4)", "of its text, -1 to 1; null without one. The text is not kept", nullable=True
+        ),
         Column("file", "VARCHAR(1024)", "the object it came in, below the source"),
         Column("place", "INT", "which record of the object it is, from 0"),
     ),
@@ -103,4 +109,128 @@ SOCIAL_REJECTED = Table(
     grain=("arrival_date", "file", "reason", "line"),
     replaces=("arrival_date",),
     exported=False,
+)
+
+UNKNOWN_CUSTOMER = "(unknown)"
+"""Who did what nobody known did: orders without a customer of dim_customer, visits without a login."""
+
+
+def _count(name: str, doc: str) -> Column:
+    return Column(name, "BIGINT", doc)
+
+
+_ARRIVAL = (
+    Column("arrival_date", "DATE", "day on which it became known"),
+    Column("activity_date", "DATE", "day on which it happened, UTC"),
+)
+
+PURCHASES = (
+    _count("order_count", "orders with a line of a piece or more"),
+    _count("item_count", "lines of a piece or more"),
+    Column("spend", MONEY, "of these lines"),
+    _count("return_count", "lines that are returns"),
+    Column("returned", MONEY, "of returns, 0 or less"),
+)
+WEB = (
+    _count("event_count", "events of the website"),
+    _count("view_count", "views"),
+    _count("search_count", "searches"),
+    _count("cart_count", "things put into a cart"),
+    _count("checkout_count", "checkouts"),
+    _count("session_count", "visits; 0 for the unknown customer"),
+    _count("cart_session_count", "visits with something put into a cart"),
+    _count("checkout_session_count", "visits with both that and a checkout"),
+)
+SOCIAL = (
+    _count("mention_count", "posts that mention the shop"),
+    _count("reply_count", "replies to posts of the shop"),
+    _count("sentiment_count", "posts and replies with a sentiment"),
+    Column("sentiment_sum", "DECIMAL(18,4)", "of these, -1 to 1 each"),
+)
+
+CUSTOMER_ACTIVITY_DAILY = Table(
+    name="customer_activity_daily",
+    doc="One row per day on which something became known, day on which it happened, and customer: counts and sums.",
+    columns=(*_ARRIVAL, CUSTOMER_ID, *PURCHASES, *WEB, *SOCIAL),
+    grain=("arrival_date", "activity_date", "customer_id"),
+    replaces=("arrival_date",),
+    exported=False,
+)
+CUSTOMER_CATEGORY_DAILY = Table(
+    name="customer_category_daily",
+    doc="One row per day on which purchases became known, day of the purchases, customer and category of products.",
+    columns=(
+        *_ARRIVAL,
+        CUSTOMER_ID,
+        Column("category", "VARCHAR(100)", "of dim_product; (unknown) where that has none"),
+        _count("item_count", "lines of a piece or more"),
+    ),
+    grain=("arrival_date", "activity_date", "customer_id", "category"),
+    replaces=("arrival_date",),
+    exported=False,
+)
+
+_SNAPSHOT = Column("snapshot_date", "DATE", "the snapshot is taken when this day begins, UTC")
+
+CHURN_TRAINING = Table(
+    name="churn_training",
+    doc="One row per snapshot whose label is known, and customer who bought in the 90 days before it.",
+    columns=(
+        _SNAPSHOT,
+        CUSTOMER_ID,
+        *(feature.column for feature in FEATURES),
+        Column("is_churned", "BOOLEAN", "the label: no order in the label_days from the snapshot on"),
+        Column("split", "VARCHAR(10)", "train, validation or test by the snapshot's place in the run's range, or gap"),
+    ),
+    grain=("snapshot_date", "customer_id"),
+    replaces=("snapshot_date",),
+    distributed_by="customer_id",
+)
+CHURN_SCORING = Table(
+    name="churn_scoring",
+    doc="One row per newest snapshot of an asked range, and customer who bought in the 90 days before it.",
+    columns=(_SNAPSHOT, CUSTOMER_ID, *(feature.column for feature in FEATURES)),
+    grain=("snapshot_date", "customer_id"),
+    replaces=("snapshot_date",),
+    distributed_by="customer_id",
+)
+CHURN_FEATURE = Table(
+    name="churn_feature",
+    doc="One row per feature of churn_training and churn_scoring: what it means.",
+    columns=(
+        Column("feature", "VARCHAR(64)", "the column"),
+        Column("meaning", "VARCHAR(200)", "what it is"),
+        Column("source", "VARCHAR(16)", "purchases, web, social or profile"),
+        Column(
+            "window_days", "INT", "how many days before the snapshot it looks at; null for a profile", nullable=True
+        ),
+        Column("unit", "VARCHAR(16)", "what it counts in"),
+        Column("type", "VARCHAR(32)", "its type in the lake"),
+    ),
+    grain=("feature",),
+    replaces=(),
+)
+CHURN_DATASET = Table(
+    name="churn_dataset",
+    doc="One row per snapshot and feature: how many customers, how many of them left, and how the feature is spread.",
+    columns=(
+        _SNAPSHOT,
+        Column("feature", "VARCHAR(64)", "of churn_feature"),
+        Column("row_count", "BIGINT", "customers of the snapshot"),
+        Column("churn_rate", RATIO, "share of them that left; null where that is not known yet", nullable=True),
+        Column("split", "VARCHAR(10)", "as in churn_training; scoring where that has not the snapshot"),
+        Column("null_share", RATIO, "share of the customers without a value"),
+        Column("mean", "DOUBLE", "mean of the values, yes as 1; null for a name", nullable=True),
+        Column("deviation", "DOUBLE", "their standard deviation; null for a name", nullable=True),
+        Column(
+            "drift",
+            "DOUBLE",
+            "change of the mean since the snapshot before, in its deviations; null for the first of a run, a name, or "
+            "where that had none",
+            nullable=True,
+        ),
+        Column("schema_fingerprint", "VARCHAR(16)", "of the names and types of all features"),
+    ),
+    grain=("snapshot_date", "feature"),
+    replaces=("snapshot_date",),
 )
