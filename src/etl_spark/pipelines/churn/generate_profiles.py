@@ -27,6 +27,7 @@ ITEMS_OF_FILE = 50_000
 NO_POINTS_SHARE, BIG_SHARE = 0.05, 0.004
 BIG = 4 * (2**53 + 1)
 """In quarters of a point, as all: more than a double holds exactly."""
+as_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 PLACES = ("", ".25", ".5", ".75")
 
 # A fault makes another text of a sound item's.
@@ -65,8 +66,8 @@ def write_export(day: date, output: Path, shop: Shop, habits: Habits) -> list[Pa
     export = f"0{int(exported_at.timestamp())}000-{_letters(f'{shop.seed} {day}', 8)}"
     place = f"dt={day}/AWSDynamoDB/{export}"
     files = list(_data_files(day, shop, habits))
-    listed = "".join(f"{_json(file.manifest(f'{TABLE}/{place}'))}\n" for file in files).encode()
-    summary = _json(_summary(f"{TABLE}/{place}", day, exported_at, files)).encode()
+    listed = "".join(f"{as_json(file.manifest(f'{TABLE}/{place}'))}\n" for file in files).encode()
+    summary = as_json(_summary(f"{TABLE}/{place}", day, exported_at, files)).encode()
     contents = {f"data/{file.name}": file.content for file in files}
     for name, content in (("manifest-files", listed), ("manifest-summary", summary)):
         contents |= {f"{name}.md5": _md5(content).encode(), f"{name}.json": content}
@@ -131,9 +132,9 @@ def _items(today: int, shop: Shop, habits: Habits) -> dict[int, str]:
 
 
 def _item(row: dict[str, str], created_at: str, plan: str, wanted: list[bool], quarters: int | None) -> str:
-    name, email, country, city = (_json(row[key]) for key in ("name", "email", "country", "city"))
+    name, email, country, city = (as_json(row[key]) for key in ("name", "email", "country", "city"))
     chosen = [channel for channel, is_wanted in zip(CHANNELS, wanted, strict=True) if is_wanted]
-    opt_ins = f',"opt_ins":{{"SS":{_json(chosen)}}}' if chosen else ""
+    opt_ins = f',"opt_ins":{{"SS":{as_json(chosen)}}}' if chosen else ""
     points = "" if quarters is None else f',"loyalty_points":{{"N":"{quarters // 4}{PLACES[quarters % 4]}"}}'
     return (
         f'{{"Item":{{"customer_id":{{"S":"{row["customer_id"]}"}},"name":{{"S":{name}}},"email":{{"S":{email}}},'
@@ -174,7 +175,3 @@ def _letters(of: str, count: int) -> str:
 
 def _md5(content: bytes) -> str:
     return b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -6,7 +6,6 @@ No object is like the next: records stand in lines, or two in a line, or with no
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -18,7 +17,7 @@ import numpy as np
 
 from etl_spark.core.dates import DateRange
 from etl_spark.pipelines.churn.generate_habits import Habits
-from etl_spark.pipelines.churn.generate_profiles import zipped
+from etl_spark.pipelines.churn.generate_profiles import as_json, zipped
 from etl_spark.pipelines.sales.generate import HOURS, Ints, Shop, below, customer_id, drawn, words_of
 
 STREAM = "social-mentions"
@@ -227,6 +226,7 @@ def _records(random: np.random.Generator, shop: Shop, today: int, posts: Posts) 
     platform = drawn(random, np.array(PLATFORM_SHARES), count)
     accounts = words_of(shop.seed).accounts
     day = date.fromordinal(today)
+    of_day = f"{day:%Y%m%d}"
     columns = (posts.author, posts.at, posts.tone, choice, thing, is_reply, is_unknown, is_blank, platform)
     for number, (author, at, tone, place, about, reply, unknown, blank, where) in enumerate(
         zip(*(column.tolist() for column in columns), strict=True), start=1
@@ -234,7 +234,7 @@ def _records(random: np.random.Generator, shop: Shop, today: int, posts: Posts) 
         second, ms = divmod(at, 1000)
         text = TEXTS[tone][int(place * len(TEXTS[tone]))].format(thing=THINGS[about])
         record = {
-            "event_id": f"T{day:%Y%m%d}{number:08}",
+            "event_id": f"T{of_day}{number:08}",
             "event_time": f"{day}T{second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}.{ms:03}Z",
             "platform": PLATFORMS[where],
             "kind": "reply" if reply else "mention",
@@ -242,4 +242,4 @@ def _records(random: np.random.Generator, shop: Shop, today: int, posts: Posts) 
             "author": f"@{accounts[author % len(accounts)]}{author + 1}",
             "text": None if blank else text,
         }
-        yield json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+        yield as_json(record)

@@ -54,7 +54,7 @@ DELAY_MS = 20_000
 """What is not late arrives within so long."""
 LATE_SHARE, LATEST_DAYS = 0.02, 3
 """Events that arrive on a later day, and the last one."""
-REPEAT_SHARE = 0.01
+REPEAT_SHARE = 0.013
 """Lines that arrive again, within LATEST_DAYS of the event."""
 FAULT_SHARE, FAULT_DAYS = 0.0005, 15
 """Share of a file's lines that each fault has, rounded down, but once in so many days at the least."""
@@ -251,6 +251,7 @@ def _events(random: np.random.Generator, shop: Shop, today: int, visits: Visits)
 
 def _lines(today: int, shop: Shop, visits: Visits, events: Events) -> list[str]:
     day = date.fromordinal(today)
+    of_day = f"{day:%Y%m%d}"
     # An evening's visit can end on the next day.
     days = (f"{day}", f"{_moved(day, 1)}")
     customers = visits.customer[events.visit]
@@ -271,9 +272,9 @@ def _lines(today: int, shop: Shop, visits: Visits, events: Events) -> list[str]:
         else:
             what = f',"product_id":"{product_id(product)}"' if kind in (VIEW, ADD, REMOVE) else ""
         lines.append(
-            f'{{"event_id":"E{day:%Y%m%d}{number:06}",'
+            f'{{"event_id":"E{of_day}{number:06}",'
             f'"event_time":"{days[after]}T{second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}.{ms:03}Z",'
-            f'"session_id":"S{day:%Y%m%d}{session:06}",{who}"kind":"{KINDS[kind]}"{what}}}'
+            f'"session_id":"S{of_day}{session:06}",{who}"kind":"{KINDS[kind]}"{what}}}'
         )
     return lines
 
@@ -291,12 +292,12 @@ def _file_lines(shop: Shop, today: int, recent: deque[Arrivals]) -> list[bytes]:
     made = [line.encode() for line in lines]
     random = np.random.default_rng([shop.seed, today, 3])
     places = shuffled(random, 1 + np.flatnonzero(is_plain[here][1:]))
-    for place, fault in zip(places.tolist(), _faults_of(today, len(lines)), strict=False):
+    for place, fault in zip(places.tolist(), faults_of(today, len(lines)), strict=False):
         made[place] = fault(lines[place], lines[place - 1], date.fromordinal(today))
     return made
 
 
-def _faults_of(today: int, count: int) -> list[Callable[[str, str, date], bytes]]:
+def faults_of(today: int, count: int) -> list[Callable[[str, str, date], bytes]]:
     return [
         fault
         for number, fault in enumerate(FAULTS)
