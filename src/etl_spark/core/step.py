@@ -11,7 +11,7 @@ from etl_spark.core.extract import Extract
 from etl_spark.core.mart import Mart
 from etl_spark.core.table import Table
 
-Part = Literal["files", "lines", "rows", "asked", "previous", "whole", "nothing"]
+Part = Literal["files", "lines", "rows", "items", "asked", "previous", "whole", "nothing"]
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,26 @@ class Extracts:
 
 
 @dataclass(frozen=True)
+class Items:
+    """A source that has the items of one key-value table: DynamoDB's exports of it, or the live table.
+
+    Of a live table, only `attributes` are ever asked for.
+    """
+
+    name: str
+    doc: str
+    attributes: tuple[str, ...]
+    measure: Measure = "money"
+    judged_by: ClassVar = "date"
+
+
+@dataclass(frozen=True)
 class Input:
     """One DataFrame that a transform is given: a part of a source or of a table.
 
     Of daily files: `files`, one row a file to read, and `lines`, one row a line of them. Of an extract: its `rows`. Of
-    a table: the rows of the `asked` range, or of the `previous` range of equal length, as far as the source has those
-    days now; or the `whole` table. `nothing` is one row without a column.
+    a key-value table: its `items`. Of a table: the rows of the `asked` range, or of the `previous` range of equal
+    length, as far as the source has those days now; or the `whole` table. `nothing` is one row without a column.
     """
 
     of: str
@@ -59,6 +73,10 @@ def lines(source: DailyFiles) -> Input:
 
 def rows(extract: Extract) -> Input:
     return Input(extract.name, "rows")
+
+
+def items(source: Items) -> Input:
+    return Input(source.name, "items")
 
 
 def whole(table: Table) -> Input:
@@ -130,7 +148,7 @@ class Pipeline:
     name: str
     doc: str
     settings: type
-    source: DailyFiles | Extracts
+    source: DailyFiles | Extracts | Items
     quarantine: Table
     steps: tuple[Step, ...]
     checks: tuple[Check, ...] = ()
