@@ -171,7 +171,7 @@ def _checked(
 ) -> Export:
     if summary["outputFormat"] != "DYNAMODB_JSON" or summary.get("exportType", "FULL_EXPORT") != "FULL_EXPORT":
         kind = f"{summary.get('exportType', 'FULL_EXPORT')} in {summary['outputFormat']}"
-        raise InputError(f"the export {folder.path} is a {kind}: only a FULL_EXPORT in DYNAMODB_JSON is read")
+        raise InputError(f"the export {folder.path} is {kind}: only FULL_EXPORT in DYNAMODB_JSON is read")
     if not str(summary["exportArn"]).endswith(f"/export/{folder.name}"):
         raise InputError(f"the export {folder.path} is foreign: its manifest is of {summary['exportArn']}")
     made_at = datetime.fromisoformat(summary["exportTime"]).astimezone(UTC)

@@ -40,7 +40,7 @@ THROTTLED = (
     "ThrottlingException",
 )
 _LONGEST_PAUSE = 20.0
-_ATTEMPTS = 4
+_ATTEMPTS = 3
 """How often botocore itself asks, slowing down as it is throttled."""
 
 _SCHEMA = T.StructType([T.StructField("file", T.StringType()), T.StructField("line", T.StringType())])
@@ -156,7 +156,8 @@ class LiveItems:
 def client(region: str | None, endpoint: str | None) -> Any:
     retries = {"mode": "adaptive", "total_max_attempts": _ATTEMPTS}
     config = Config(retries=retries, connect_timeout=10, read_timeout=60)
-    return boto3.client("dynamodb", region_name=region, endpoint_url=endpoint, config=config)
+    # A session of its own: boto3's shared one is for one thread, and keeps the credentials that it found first.
+    return boto3.session.Session().client("dynamodb", region_name=region, endpoint_url=endpoint, config=config)
 
 
 def scan_segment(scan: Scan, segment: int) -> Iterator[tuple[str, str]]:
@@ -181,8 +182,8 @@ def pages(
     limit = {"Limit": max(int(units), 1)} if units else {}
     start: dict[str, Any] = {}
     while True:
-        asked_at = time.monotonic()
         page = patiently(dynamodb, {**request, **limit, **start}, patience)
+        answered_at = time.monotonic()
         yield page["Items"]
         if "LastEvaluatedKey" not in page:
             return
@@ -191,7 +192,7 @@ def pages(
             consumed = float(page["ConsumedCapacity"]["CapacityUnits"])
             if consumed:
                 limit = {"Limit": max(int(units * page["ScannedCount"] / consumed), 1)}
-            time.sleep(max(asked_at + consumed / units - time.monotonic(), 0.0))
+            time.sleep(max(answered_at + consumed / units - time.monotonic(), 0.0))
 
 
 def patiently(dynamodb: Any, request: Mapping[str, Any], patience: float) -> Mapping[str, Any]:

@@ -18,7 +18,7 @@ from etl_spark.pipelines.churn.tables import CUSTOMER_PROFILE, PROFILE_REJECTED
 
 DAY = date(2024, 1, 31)
 
-Items = Callable[[Sequence[bytes]], DataFrame]
+Items = Callable[..., DataFrame]
 
 
 @pytest.fixture
