@@ -81,7 +81,7 @@ def run_recorded(
                 settings.spark if spark_options is None else spark_options,
                 run_id=request.run_id,
                 log=record.log,
-                packages=packages(settings, request.sinks, (settings.settings.source, request.output)),
+                packages=packages(settings, request.sinks, (*settings.settings.places, request.output)),
             )
             record.save(values, spark)
             one = work(pipeline, request, settings, spark, say=log.LOGGER.info)

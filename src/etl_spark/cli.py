@@ -83,7 +83,7 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> _Parser:
     # Imported here: without Spark there are no pipelines, and that is said in a sentence.
     from etl_spark.core.flat import FlatSettings
-    from etl_spark.core.step import Extracts
+    from etl_spark.core.step import Extracts, Items
     from etl_spark.pipelines import PIPELINES
     from etl_spark.stores.files import FORMATS
     from etl_spark.stores.sinks import DDL, SINKS
@@ -118,7 +118,7 @@ def _parser() -> _Parser:
             "--allow-missing-days", action="store_true", help="go on with the days that the source has, if any"
         )
         job.add_argument("--refresh", action="store_true", help="read again the days that have not changed")
-        if any(isinstance(intake.source, Extracts) for intake in pipeline.intakes):
+        if any(isinstance(intake.source, Extracts | Items) for intake in pipeline.intakes):
             job.add_argument(
                 "--extract-date",
                 metavar="DATE",

@@ -81,10 +81,10 @@ def load(
 ) -> Config:
     """The configuration of `pipeline`: its conf file, then `file` (conf/local.toml where None), `source` and `mapping`.
 
-    Tables are merged key by key, any other value is replaced. A relative source in a file is relative to that file. Of
-    a `mapping`, the file of one or the name of a shipped one, come the formats of dates and of CSV, if it has them.
-    What `reads` no source needs none. Raises UsageError, naming file and key, for what cannot be read, is not known, or
-    does not fit.
+    Tables are merged key by key, any other value is replaced. A relative source, or place, in a file is relative to
+    that file. Of a `mapping`, the file of one or the name of a shipped one, come the formats of dates and of CSV, if it
+    has them. What `reads` no source needs none. Raises UsageError, naming file and key, for what cannot be read, is not
+    known, or does not fit.
     """
     place = file or conf_file("local.toml")
     local = _read(place)
@@ -102,6 +102,9 @@ def load(
         values["source"] = source
     elif isinstance(values.get("source"), str):
         values["source"] = _resolve(values["source"], place.parent)
+    for table in values.values():
+        if isinstance(table, dict) and isinstance(table.get("place"), str):
+            table["place"] = _resolve(table["place"], place.parent) if table["place"] else ""
     spark = spark_options(sections["spark"], place)
     named = mapping or values.pop("mapping", None)
     if named and issubclass(settings, FlatSettings):

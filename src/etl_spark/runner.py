@@ -25,11 +25,12 @@ from etl_spark.core.dates import DateRange
 from etl_spark.core.errors import EtlError, QualityError, ReconciliationError, UsageError
 from etl_spark.core.filesystem import FileSystem
 from etl_spark.core.request import Request
-from etl_spark.core.settings import DailySettings, ExtractSettings, SourceSettings
-from etl_spark.core.step import Check, DailyFiles, Extracts, Input, Intake, Pipeline, Step, Upstream
+from etl_spark.core.settings import DailySettings, ExtractSettings, ItemSettings, SourceSettings
+from etl_spark.core.step import Check, DailyFiles, Extracts, Input, Intake, Items, Pipeline, Step, Upstream
 from etl_spark.core.table import Scope, Table
 from etl_spark.quality import Tally, over_limit, tally, too_many_rejected
 from etl_spark.sources.daily import DailySource
+from etl_spark.sources.dynamodb import ItemSource
 from etl_spark.sources.relational import ExtractSource
 from etl_spark.sources.source import Source
 from etl_spark.sources.upstream import Made, UpstreamSource
@@ -205,6 +206,9 @@ class Run:
             case (Extracts() as source, ExtractSettings() as settings):
                 login = partial(config.credentials, self.pipeline.name)
                 return ExtractSource(self.spark, source, settings, request, login=login)
+            case (Items() as source, ItemSettings() as settings):
+                rules = settings.rules_version
+                return ItemSource(self.spark, source, settings.item_reading, request, rules=rules)
             case (Upstream() as source, _):
                 made, rules = self._upstream(source), self.settings.rules_version
                 return UpstreamSource(self.spark, source, request, needed=needed, made=made, rules=rules)

@@ -7,7 +7,7 @@ from dataclasses import fields
 import pytest
 
 from etl_spark.core.audit import LOAD_AUDIT
-from etl_spark.core.step import NOTHING, DailyFiles, Extracts, Intake, Pipeline, Step, Upstream
+from etl_spark.core.step import NOTHING, DailyFiles, Extracts, Intake, Items, Pipeline, Step, Upstream
 from etl_spark.core.table import Table
 from etl_spark.pipelines import PIPELINES
 from etl_spark.pipelines.calendar.dim_date import DIM_DATE
@@ -18,7 +18,7 @@ RUN_PARAMETERS = {
     "days_found",
     "extract_dates",
     "previous_days_found",
-    "profile_dates",
+    "profiles_days",
     "sales_days",
     "social_days",
 }
@@ -47,6 +47,8 @@ def _parts(intake: Intake) -> dict[str, set[str]]:
             return {extract.name: {"rows"} for extract in tables}
         case DailyFiles(name=name):
             return {name: {"files", "lines"}}
+        case Items(name=name):
+            return {name: {"items"}}
         case Upstream(name=name):
             return {name: {"counts"}}
 

@@ -139,6 +139,15 @@ class FileSystem:
             finally:
                 stream.close()
 
+    def md5(self, path: str) -> bytes:
+        """The MD5 of a file as it stands, of any size. Its bytes pass through the driver."""
+        with self._plain_errors(path):
+            stream = self._fs.open(self._hadoop.Path(path))
+            try:
+                return bytes(self._gateway.jvm.org.apache.commons.codec.digest.DigestUtils.md5(stream))
+            finally:
+                stream.close()
+
     def write_text(self, path: str, text: str) -> None:
         """Writes a small file, whole or not at all."""
         draft = f"{path}.{os.getpid()}.{time.monotonic_ns()}.draft"

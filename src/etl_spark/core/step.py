@@ -13,7 +13,19 @@ from etl_spark.core.mart import Mart
 from etl_spark.core.table import Table
 
 Part = Literal[
-    "files", "lines", "rows", "counts", "asked", "previous", "window", "changed", "recent", "known", "whole", "nothing"
+    "files",
+    "lines",
+    "rows",
+    "items",
+    "counts",
+    "asked",
+    "previous",
+    "window",
+    "changed",
+    "recent",
+    "known",
+    "whole",
+    "nothing",
 ]
 
 
@@ -44,6 +56,20 @@ class Extracts:
 
 
 @dataclass(frozen=True)
+class Items:
+    """A source that has the items of one key-value table: DynamoDB's exports of it, or the live table.
+
+    Of a live table, only `attributes` are ever asked for.
+    """
+
+    name: str
+    doc: str
+    attributes: tuple[str, ...]
+    measure: Measure = "money"
+    judged_by: ClassVar = "date"
+
+
+@dataclass(frozen=True)
 class Upstream:
     """Tables that another job, or the stream, makes in the same lake, day by day as its rows of load_audit tell.
 
@@ -68,7 +94,7 @@ class Input:
     """One DataFrame that a transform is given: a part of a source or of a table.
 
     Of daily files: `files`, one row a file to read, and `lines`, one row a line of them. Of an extract: its `rows`. Of
-    tables of another job: the `counts` of what is taken over.
+    a key-value table: its `items`. Of tables of another job: the `counts` of what is taken over.
 
     Of a table: the rows of the `asked` range, or of the `previous` range of equal length, as far as the source has
     those days now; of the `window`, all days that the run looks at; of the days that are `changed`, see Step.over, or
@@ -90,6 +116,10 @@ def lines(source: DailyFiles) -> Input:
 
 def rows(extract: Extract) -> Input:
     return Input(extract.name, "rows")
+
+
+def items(source: Items) -> Input:
+    return Input(source.name, "items")
 
 
 def whole(table: Table) -> Input:
@@ -179,7 +209,7 @@ class Intake:
     the `reach` days after it. All three depend on the run's range and the pipeline's settings.
     """
 
-    source: DailyFiles | Extracts | Upstream
+    source: DailyFiles | Extracts | Items | Upstream
     step: Step
     quarantine: Table | None = None
     days: Callable[[DateRange, Any], DateRange] = _asked

@@ -135,7 +135,7 @@ def datasets(spark: SparkSession, *activity: dict[str, Any], **given: Any) -> li
         "label_days": 30,
         "split": SplitShares(validation=0.2, test=0.2),
         "sales_days": frozenset(DateRange(ago(100), ago(-22)).days),
-        "profile_dates": (),
+        "profiles_days": (),
     }
     made = build_datasets(
         rows(spark, CUSTOMER_ACTIVITY_DAILY, *activity),

@@ -18,12 +18,14 @@ from etl_spark.core.step import (
     asked,
     counts,
     files,
+    items,
     lines,
     part,
     whole,
 )
 from etl_spark.pipelines.churn.activity import build_activity, web_reach
 from etl_spark.pipelines.churn.checks import balance
+from etl_spark.pipelines.churn.profiles import PROFILES, read_profiles
 from etl_spark.pipelines.churn.settings import ChurnSettings, feature_days, label_days
 from etl_spark.pipelines.churn.snapshots import build_datasets, build_dictionary
 from etl_spark.pipelines.churn.tables import (
@@ -34,6 +36,7 @@ from etl_spark.pipelines.churn.tables import (
     CUSTOMER_ACTIVITY_DAILY,
     CUSTOMER_CATEGORY_DAILY,
     CUSTOMER_PROFILE,
+    PROFILE_REJECTED,
     SOCIAL_EVENT,
     WEB_EVENT,
     WEB_REJECTED,
@@ -88,6 +91,17 @@ CHURN = Pipeline(
             reach=web_reach,
         ),
         Intake(
+            PROFILES,
+            Step(
+                read_profiles,
+                inputs=(items(PROFILES),),
+                outputs=(CUSTOMER_PROFILE, PROFILE_REJECTED, LOAD_AUDIT),
+            ),
+            quarantine=PROFILE_REJECTED,
+            days=feature_days,
+            needed=feature_days,
+        ),
+        Intake(
             PURCHASES,
             Step(take_over, inputs=(counts(PURCHASES),), outputs=(LOAD_AUDIT,)),
             days=label_days,
@@ -120,7 +134,7 @@ CHURN = Pipeline(
                 whole(CUSTOMER_PROFILE),
             ),
             outputs=(CHURN_TRAINING, CHURN_SCORING, CHURN_DATASET),
-            parameters=("asked", "snapshot_every", "label_days", "split", "sales_days", "profile_dates"),
+            parameters=("asked", "snapshot_every", "label_days", "split", "sales_days", "profiles_days"),
         ),
         Step(build_dictionary, inputs=(NOTHING,), outputs=(CHURN_FEATURE,)),
     ),

@@ -9,7 +9,7 @@ from typing import Literal
 
 from etl_spark.core.dates import DateRange
 from etl_spark.core.errors import UsageError
-from etl_spark.core.settings import DailySettings
+from etl_spark.core.settings import DailySettings, ItemSettings
 from etl_spark.pipelines.churn.features import HISTORY_DAYS
 from etl_spark.pipelines.churn.tables import KINDS
 
@@ -49,7 +49,7 @@ class SplitShares:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ChurnSettings(DailySettings):
+class ChurnSettings(DailySettings, ItemSettings):
     """`label_days` without a purchase after a snapshot are what is foretold."""
 
     rules: WebRules

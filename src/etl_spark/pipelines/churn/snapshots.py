@@ -39,18 +39,18 @@ def build_datasets(
     label_days: int,
     split: SplitShares,
     sales_days: frozenset[date],
-    profile_dates: tuple[date, ...],
+    profiles_days: tuple[date, ...],
 ) -> tuple[DataFrame, DataFrame, DataFrame]:
     """churn_training, churn_scoring and churn_dataset, of the snapshots of the asked range.
 
     `activity`, `categories` and `profiles` are customer_activity_daily, customer_category_daily and customer_profile of
-    the days that these look at, `sales_days` the days whose purchases are known, and `profile_dates` the days as of
+    the days that these look at, `sales_days` the days whose purchases are known, and `profiles_days` the days as of
     which profiles are there.
     """
     found = snapshots(asked, snapshot_every)
     labelled = tuple(day for day in found if label_window(day, label_days) <= sales_days)
     features = build_features(
-        activity, categories, profiles, snapshot_dates=found, profile_dates=latest_before(found, profile_dates)
+        activity, categories, profiles, snapshot_dates=found, profile_dates=latest_before(found, profiles_days)
     )
     with_labels = (
         features.join(buyers_after(activity, labelled, label_days), on=["snapshot_date", "customer_id"], how="left")

@@ -67,7 +67,7 @@ PROFILE_REJECTED = Table(
         Column("extract_date", "DATE", "day as of which the extract was made"),
         Column("file", "VARCHAR(1024)", "file below the source, or segment of a table that was scanned"),
         _REASON,
-        Column("line", "BINARY", "the item, DynamoDB's JSON"),
+        Column("line", "BINARY", "what is taken out of the item, as DynamoDB's JSON; no name, no e-mail, no city"),
         _LINE_COUNT,
     ),
     grain=("extract_date", "file", "reason", "line"),
