@@ -1,7 +1,7 @@
 """The website's logs: a file of JSON lines a day, one line an event, in the order of their arrival.
 
-A visit has the events of VISITS. One is there for each order, and it ends with a checkout in the seconds before it; the
-others end without. A visitor has an `anonymous_id` until he is logged in, then a `customer_id`; both in a `login`.
+For each order there is a visit that ends with a checkout in the seconds before it; the other visits end without one. An
+event has the `anonymous_id` of a visitor who is not logged in, or the `customer_id` of one who is; a `login` has both.
 """
 
 from __future__ import annotations
