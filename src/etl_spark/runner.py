@@ -246,8 +246,9 @@ class Run:
         for taking in self.takings:
             self.lake.clear(LOAD_AUDIT, self._audit_scope(taking, taking.source.to_replace))
         for taking, found in zip(self.takings, frames, strict=True):
-            with self._timed(found):
-                self._write_all(found, taking.source.to_replace)
+            if found:
+                with self._timed(found):
+                    self._write_all(found, taking.source.to_replace)
 
     def _read_source(self, taking: Taking) -> dict[Table, DataFrame]:
         """The tables that are made of what there is to read of a source; none where nothing is new.

@@ -15,7 +15,7 @@ from pyspark.sql import Column, DataFrame
 
 from etl_spark.pipelines.churn.features import HISTORY_DAYS
 from etl_spark.pipelines.churn.purchases import daily_categories, daily_purchases, read_purchases
-from etl_spark.pipelines.churn.settings import WebRules
+from etl_spark.pipelines.churn.settings import ChurnSettings, WebRules
 from etl_spark.pipelines.churn.tables import PURCHASES, SOCIAL, UNKNOWN_CUSTOMER, WEB
 
 KEYS = ("arrival_date", "activity_date", "customer_id")
@@ -23,13 +23,13 @@ _EVENTS = {"view_count": "view", "search_count": "search", "cart_count": "add_to
 _EVENT_COUNTS = ("event_count", *_EVENTS)
 
 
-def web_reach(rules: WebRules) -> int:
+def web_reach(settings: ChurnSettings) -> int:
     """Days of logs, before one, that what becomes known by it depends on.
 
     An event is in a log of up to late_days after its own, so is the login that tells whose it was, and a visit is
     counted by the first of its events.
     """
-    return 3 * rules.late_days
+    return 3 * settings.rules.late_days
 
 
 def build_activity(

@@ -158,7 +158,7 @@ CHURN = Pipeline(
             Size("customers", 2_000, "customers there are"),
             Size("products", 120, "products there are"),
             Size("orders_per_day", 20, "orders a day, on average"),
-            Size("visits_per_day", 25, "visits of the website a day, on average"),
+            Size("visits_per_day", 10, "visits without an order, on a mean day"),
             Size("posts_per_day", 6, "posts a day, on average"),
         ),
     ),
