@@ -1,7 +1,7 @@
 """The tables of the churn job and of the social stream, each with one row per what.
 
-What arrives on a day is told apart from what happened on it: a table with an `arrival_date`, or a `log_date`, is complete
-for a day once that day is over, and nothing that comes later changes it.
+What arrives on a day is told apart from what happened on it: a table with an `arrival_date`, or a `log_date`, is
+complete for a day once that day is over, and nothing that comes later changes it.
 """
 
 from __future__ import annotations
@@ -82,7 +82,9 @@ SOCIAL_EVENT = Table(
         Column("customer_id", "VARCHAR(64)", "whose account it is of; null where that is not known", nullable=True),
         Column("platform", "VARCHAR(32)", "where it was written", nullable=True),
         Column("kind", "VARCHAR(32)", "mention or reply"),
-        Column("sentiment", "DECIMAL(5,4)", "of its text, -1 to 1; null without one. The text is not kept", nullable=True),
+        Column(
+            "sentiment", "DECIMAL(5,4)", "of its text, -1 to 1; null without one. The text is not kept", nullable=True
+        ),
         Column("file", "VARCHAR(1024)", "the object it came in, below the source"),
         Column("place", "INT", "which record of the object it is, from 0"),
     ),
