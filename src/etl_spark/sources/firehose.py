@@ -14,6 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 from etl_spark.core.days import SourceFile
 from etl_spark.core.errors import InputError
 from etl_spark.core.filesystem import FileSystem
+from etl_spark.core.uri import as_pattern
 
 _SCHEMA = "path STRING, modificationTime TIMESTAMP, length LONG, content BINARY"
 
@@ -58,8 +59,7 @@ def new_objects(spark: SparkSession, fs: FileSystem, max_objects: int) -> DataFr
         .option("maxFileAge", _NEVER)
         # What has been removed since it was listed is looked for once more, in vain, and must not hold the stream up.
         .option("ignoreMissingFiles", "true")
-        # A '[' in a folder's name is no pattern.
-        .load(re.sub(r"([\\\[\]{}*?])", r"\\\1", fs.root))
+        .load(as_pattern(fs.root))
     )
     return objects.selectExpr("path", "length AS size_bytes", "unix_millis(modificationTime) AS modified_ms")
 
@@ -78,5 +78,5 @@ def as_source_file(
 
 def read_objects(spark: SparkSession, objects: Sequence[SourceFile]) -> DataFrame:
     """path and content (BINARY) of `objects`."""
-    reader = spark.read.format("binaryFile").schema(_SCHEMA).option("__globPaths__", "false")
-    return reader.load([one.path for one in objects]).select("path", "content")
+    paths = [as_pattern(one.path) for one in objects]
+    return spark.read.format("binaryFile").schema(_SCHEMA).load(paths).select("path", "content")

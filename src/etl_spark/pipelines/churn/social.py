@@ -59,7 +59,7 @@ RECORD = T.StructType(
 """What read_records tells of each record."""
 
 # With its zone. Spark would take a time without one as UTC, and a day as its midnight.
-_TIME = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]\d{2}:\d{2})$"
+_TIME = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]\d{2}:\d{2})\z"
 _HOUR_SECONDS = 3_600
 
 
