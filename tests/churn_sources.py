@@ -56,7 +56,8 @@ def profiles(folder: Path) -> pd.DataFrame:
             faults = (
                 "customer_id" not in item,
                 types.get("plan", "S") != "S",
-                types.get("loyalty_points", "N") != "N" or not re.fullmatch(r"[0-9.]+", item.get("loyalty_points", "00")[1]),
+                types.get("loyalty_points", "N") != "N"
+                or not re.fullmatch(r"[0-9.]+", item.get("loyalty_points", "00")[1]),
                 "created_at" in item and created is None,
             )
             if not any(faults):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +19,14 @@ from etl_spark import __version__, config, log, session
 from etl_spark.core.audit import AMOUNT_PARTS, Measure
 from etl_spark.core.database import driver_packages
 from etl_spark.core.errors import EtlError
-from etl_spark.core.request import Request
-from etl_spark.core.step import Pipeline
+from etl_spark.core.request import Request, StreamRequest
+from etl_spark.core.step import Pipeline, Stream
 from etl_spark.pipelines import PIPELINES
 from etl_spark.quality import Tally
 from etl_spark.runner import Publication, Report, Run
 from etl_spark.stores.records import RunRecord
 from etl_spark.stores.sinks import configured
+from etl_spark.stream import StreamReport, StreamRun, lateness
 
 
 def run_recorded(
@@ -62,41 +65,30 @@ def run_recorded(
         "error": None,
     }
     started = time.monotonic()
-    try:
-        with record.alone():
-            settings = config.load(
-                pipeline.name,
-                pipeline.settings,
-                pipelines=PIPELINES,
-                file=config_file,
-                source=source,
-                mapping=mapping,
-                reads=work is Run,
-            )
-            values["source"] = settings.settings.source
-            record.save(values, None)
-            log.LOGGER.info("starting Spark")
-            spark = session.start(
-                pipeline.name,
-                settings.spark if spark_options is None else spark_options,
-                run_id=request.run_id,
-                log=record.log,
-                packages=packages(settings, request.sinks, (*settings.settings.places, request.output)),
-            )
-            record.save(values, spark)
-            one = work(pipeline, request, settings, spark, say=log.LOGGER.info)
-            report = one.report
-            one.go()
-        values["exit_code"] = 0
-    except EtlError as error:
-        log.LOGGER.error("%s", error)
-        values |= {"exit_code": error.exit_code, "error": str(error)}
-    except KeyboardInterrupt:
-        values |= {"exit_code": 1, "error": "interrupted"}
-    except Exception as error:  # A bug, or Spark in trouble: one line for the user, the stack trace in the log.
-        log.LOGGER.exception("unexpected failure")
-        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        values |= {"exit_code": 1, "error": f"unexpected failure: {first_line} (see {record.log})"}
+    with _outcome(values, record), record.alone():
+        settings = config.load(
+            pipeline.name,
+            pipeline.settings,
+            pipelines=PIPELINES,
+            file=config_file,
+            source=source,
+            mapping=mapping,
+            reads=work is Run,
+        )
+        values["source"] = settings.settings.source
+        record.save(values, None)
+        log.LOGGER.info("starting Spark")
+        spark = session.start(
+            pipeline.name,
+            settings.spark if spark_options is None else spark_options,
+            run_id=request.run_id,
+            log=record.log,
+            packages=packages(settings, request.sinks, (*settings.settings.places, request.output)),
+        )
+        record.save(values, spark)
+        one = work(pipeline, request, settings, spark, say=log.LOGGER.info)
+        report = one.report
+        one.go()
     values |= {"ended_at": _now(), "took_seconds": round(time.monotonic() - started, 3)}
     values |= report.coverage | {
         "total": _total(report.total, pipeline.measure) if report.total else None,
@@ -108,6 +100,89 @@ def run_recorded(
         print(f"etl-spark: {values['error']}", file=sys.stderr)
     else:
         print(summary(request, report, pipeline.measure, record.place))
+    return int(values["exit_code"])
+
+
+@contextmanager
+def _outcome(values: dict[str, Any], record: RunRecord) -> Iterator[None]:
+    """Puts how a run ends into `values`: its exit_code, and its error, if any."""
+    try:
+        yield
+        values["exit_code"] = 0
+    except EtlError as error:
+        log.LOGGER.error("%s", error)
+        values |= {"exit_code": error.exit_code, "error": str(error)}
+    except KeyboardInterrupt:
+        values |= {"exit_code": 1, "error": "interrupted"}
+    except Exception as error:  # A bug, or Spark in trouble: one line for the user, the stack trace in the log.
+        log.LOGGER.exception("unexpected failure")
+        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+        values |= {"exit_code": 1, "error": f"unexpected failure: {first_line} (see {record.log})"}
+
+
+def stream_recorded(
+    stream: Stream,
+    request: StreamRequest,
+    *,
+    config_file: Path | None,
+    spark_options: Mapping[str, str] | None = None,
+    source: str | None = None,
+) -> int:
+    """Takes in what has arrived, prints the summary, and leaves the run's record. Returns the exit code.
+
+    The output is held for as long as a run takes. One that watches holds it while it writes a batch, and waits for its
+    turn: other runs have theirs in between.
+    """
+    record = RunRecord(request.output, request.run_id)
+    log.set_up(request.run_id, record.log)
+    watches = request.every is not None
+    report = StreamReport()
+    places: tuple[str, ...] = ()
+    spark: SparkSession | None = None
+    values: dict[str, Any] = {
+        "run_id": request.run_id,
+        "stream": stream.name,
+        "version": __version__,
+        "spark_version": pyspark.__version__,
+        "source": source,
+        "output": request.output,
+        "every": request.every,
+        "started_at": _now(),
+        "exit_code": None,
+        "error": None,
+    }
+    started = time.monotonic()
+    with _outcome(values, record), record.alone(f"{stream.name}."), nullcontext() if watches else record.alone():
+        settings = config.load(stream.name, stream.settings, pipelines=PIPELINES, file=config_file, source=source)
+        values["source"] = settings.settings.source
+        record.save(values, None)
+        log.LOGGER.info("starting Spark")
+        spark = session.start(
+            stream.name,
+            settings.spark if spark_options is None else spark_options,
+            run_id=request.run_id,
+            log=record.log,
+            packages=packages(settings, (), (settings.settings.source, request.output)),
+        )
+        record.save(values, spark)
+        one = StreamRun(
+            stream,
+            request,
+            settings,
+            spark,
+            say=log.LOGGER.info,
+            warn=log.LOGGER.warning,
+            alone=partial(record.alone, waits=True) if watches else nullcontext,
+        )
+        report, places = one.report, one.places
+        one.go()
+    values |= {"ended_at": _now(), "took_seconds": round(time.monotonic() - started, 3)}
+    values |= report.coverage | {"total": _total(report.total, "nothing"), "places": places}
+    record.save(values, spark)
+    if values["error"]:
+        print(f"etl-spark: {values['error']}", file=sys.stderr)
+    else:
+        print(stream_summary(stream, report, places, record.place))
     return int(values["exit_code"])
 
 
@@ -137,14 +212,32 @@ def summary(request: Request, report: Report, measure: Measure, record: str) -> 
     return "\n".join(lines)
 
 
+def stream_summary(stream: Stream, report: StreamReport, places: Sequence[str], record: str) -> str:
+    """What a person wants to know of a stream that has ended."""
+    others = [f"{count:,} {what}" for count, what in ((report.known, "known"), (report.strays, "left out")) if count]
+    lines = [
+        f"done: {stream.name}",
+        f"  objects    {report.objects:,} taken in{''.join(f', {one}' for one in others)}",
+        *_counted(report.total, "nothing"),
+        f"  late       {lateness(report.late_rows, report.latest_seconds)}",
+        *(f"  results    {place}" for place in places),
+        f"  record     {record}",
+    ]
+    return "\n".join(lines)
+
+
 def _counted(total: Tally, measure: Measure) -> list[str]:
-    return [
+    lines = [
         f"  rows       {total.rows_in:,} read = {total.rows_accepted:,} accepted + {total.rows_rejected:,} rejected",
         *(f"               {count:>12,}  {reason}" for reason, count in total.rejected.items()),
         *(f"               {count:>12,}  {reason}, accepted" for reason, count in total.flagged.items()),
-        f"  {measure:<10} {total.amount_in:,} read = "
-        f"{total.amount_accepted:,} accepted + {total.amount_rejected:,} rejected",
     ]
+    if measure != "nothing":
+        lines.append(
+            f"  {measure:<10} {total.amount_in:,} read = "
+            f"{total.amount_accepted:,} accepted + {total.amount_rejected:,} rejected"
+        )
+    return lines
 
 
 def packages(settings: config.Config, sinks: Collection[str], places: Collection[str]) -> list[str]:
@@ -162,7 +255,8 @@ def packages(settings: config.Config, sinks: Collection[str], places: Collection
 def _total(total: Tally, measure: Measure) -> dict[str, Any]:
     """`total` for the record: seconds as numbers, and money, which JSON would make a float, as text."""
     exact = int if measure == "seconds" else str
-    amounts = {f"{measure}_{part}": exact(getattr(total, f"amount_{part}")) for part in AMOUNT_PARTS}
+    parts = () if measure == "nothing" else AMOUNT_PARTS
+    amounts = {f"{measure}_{part}": exact(getattr(total, f"amount_{part}")) for part in parts}
     return {name: value for name, value in asdict(total).items() if not name.startswith("amount_")} | amounts
 
 

@@ -28,6 +28,15 @@ exit codes:
   4  too many rows rejected
 With 2, 3 and 4 no table has changed."""
 
+_STREAM_ENDS = """\
+exit codes:
+  0  done: all that was there is taken in; or, of --watch, it was asked to end, which it does after the batch under way
+  1  failed, or --once was asked to end
+  2  wrong usage or configuration
+  3  input missing or unreadable
+Whatever it ends with, the batches told of are taken in, and the next run goes on from there. How many records were
+rejected, it tells; it ends for no number of them."""
+
 
 def main(argv: Sequence[str] | None = None, *, spark: Mapping[str, str] | None = None) -> int:
     """Runs one command and returns its exit code. `spark` are options of Spark instead of the configuration's."""
@@ -140,6 +149,7 @@ def _parser() -> _Parser:
         _add_range(subject)
         _add_places(subject)
         _add_sinks(subject, SINKS)
+    _add_streams(commands)
     ddl = commands.add_parser("ddl", help="the statements that make all tables in a warehouse")
     ddl.set_defaults(command=_print_ddl)
     ddl.add_argument("--sink", metavar="NAME", choices=tuple(DDL), required=True, help=", ".join(DDL))
@@ -170,6 +180,35 @@ def _parser() -> _Parser:
             subject.add_argument("--seed", type=int, default=1, help="same seed, same bytes (default: 1)")
             subject.add_argument("--output", metavar="DIR", type=Path, required=True, help="folder for the files")
     return parser
+
+
+def _add_streams(commands: argparse._SubParsersAction[_Parser]) -> None:
+    from etl_spark.pipelines import STREAMS
+
+    stream = commands.add_parser("stream", help="what has arrived of what arrives without end, taken in once each")
+    streams = stream.add_subparsers(title="of", metavar="STREAM", required=True, parser_class=_Parser)
+    for one in STREAMS.values():
+        subject = streams.add_parser(
+            one.name,
+            help=one.doc,
+            description=f"Takes in {one.doc}.",
+            epilog=_STREAM_ENDS,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        subject.set_defaults(command=_stream, pipeline=one)
+        subject.add_argument(
+            "--source",
+            metavar="URI",
+            type=refuse_credentials,
+            help="the folder that has YYYY/MM/DD/HH/ (default: as configured, the sample)",
+        )
+        _add_places(subject)
+        how = subject.add_mutually_exclusive_group(required=True)
+        how.add_argument("--once", action="store_true", help="take in what is there, and end")
+        how.add_argument("--watch", action="store_true", help="go on until Ctrl-C or SIGTERM")
+        subject.add_argument(
+            "--every", metavar="SECONDS", type=_count, help="how often --watch looks for more (default: 60)"
+        )
 
 
 def _add_range(parser: _Parser) -> None:
@@ -285,6 +324,26 @@ def _publish(options: argparse.Namespace) -> int:
     )
     return run_recorded(
         options.pipeline, request, config_file=options.config, spark_options=options.spark, work=Publication
+    )
+
+
+def _stream(options: argparse.Namespace) -> int:
+    from etl_spark.application import stream_recorded
+    from etl_spark.core.request import StreamRequest
+
+    if options.once and options.every:
+        raise UsageError("--every is of --watch")
+    request = StreamRequest(
+        run_id=_run_id(f"stream-{options.pipeline.name}", options.run_key),
+        output=_output(options),
+        every=None if options.once else options.every or 60,
+    )
+    return stream_recorded(
+        options.pipeline,
+        request,
+        config_file=options.config,
+        spark_options=options.spark,
+        source=options.source,
     )
 
 

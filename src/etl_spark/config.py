@@ -26,6 +26,9 @@ SECRET_NAME = re.compile(r"(ssm:)?[\w/+=.@:!-]+")
 _ABOUT_THE_PLACE = ("spark", "sinks", "secrets", "catalog", "submit")
 """The tables of a place's file that are not of a pipeline."""
 
+_STREAMS = ("social",)
+"""The tables of a place's file that are of a stream."""
+
 
 @dataclass(frozen=True)
 class Credentials:
@@ -88,7 +91,7 @@ def load(
     """
     place = file or conf_file("local.toml")
     local = _read(place)
-    strangers = sorted(set(local) - {"output", *_ABOUT_THE_PLACE, *pipelines})
+    strangers = sorted(set(local) - {"output", *_ABOUT_THE_PLACE, *_STREAMS, *pipelines})
     if strangers:
         raise UsageError(f"{place}: nothing is known of '{strangers[0]}'")
     sections = {name: local.get(name, {}) for name in (*_ABOUT_THE_PLACE, pipeline)}

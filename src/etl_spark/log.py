@@ -41,8 +41,9 @@ def set_up(run_id: str, file: Path) -> None:
     for handler in LOGGER.handlers[:]:
         LOGGER.removeHandler(handler)
         handler.close()
-    # pyspark 4 prints every failed query with its stack trace: it is logged where it is caught, if it is a bug.
-    for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
+    # pyspark 4 prints every failed query with its stack trace, and py4j what fails in a batch of a stream: it is logged
+    # where it is caught, if it is a bug.
+    for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger", "py4j.clientserver"):
         logging.getLogger(name).disabled = True
     LOGGER.setLevel(logging.INFO)
     LOGGER.propagate = False

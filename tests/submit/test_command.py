@@ -75,7 +75,7 @@ def test_the_help_names_every_option_and_every_job(capsys: pytest.CaptureFixture
     with pytest.raises(SystemExit, match="0"):
         main(["--help"])
     said = capsys.readouterr().out
-    assert [name for name in (*PIPELINES, "publish", "--target") if name not in said] == []
+    assert [name for name in (*PIPELINES, "publish", "stream", "--target") if name not in said] == []
     assert [name for name in _ONLY if f"--{name.replace('_', '-')}" not in said] == []
 
 
@@ -84,6 +84,14 @@ def dry_run(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, An
     printed = json.loads(capsys.readouterr().out)
     assert isinstance(printed, dict)
     return printed
+
+
+def test_a_stream_is_submitted_like_a_job(capsys: pytest.CaptureFixture[str]) -> None:
+    places = ("--source", "s3://bucket/social", "--output", "s3://bucket/o")
+    command = dry_run(capsys, "--target", "yarn", "stream", "social", "--once", *places)["command"]
+    (entry,) = (number for number, one in enumerate(command) if one.endswith("/stream.py"))
+    assert command[entry + 1 :][:2] == ["social", "--once"]
+    assert command[command.index("--name") + 1] == "etl_spark stream social"
 
 
 def test_a_standalone_cluster_is_given_the_whole_by_a_driver_here(

@@ -17,6 +17,11 @@ from etl_spark.core.errors import UsageError
 from etl_spark.core.uri import refuse_credentials
 
 
+def fingerprint(*deciding: Any) -> str:
+    """The same for the same values, as JSON has them, on every machine."""
+    return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:16]
+
+
 @dataclass(frozen=True, kw_only=True)
 class SourceSettings:
     """Where the input is, how much of it may be rejected, and which tables are exported beside those that always are.
@@ -44,8 +49,7 @@ class SourceSettings:
     @property
     def rules_version(self) -> str:
         """A fingerprint of the rules and of the code that applies them: the same on every machine."""
-        text = json.dumps([self.reader_version, *self._deciding()], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return fingerprint(self.reader_version, *self._deciding())
 
     def _deciding(self) -> tuple[Any, ...]:
         """What decides how a row is read and judged, as JSON has it."""

@@ -230,6 +230,20 @@ class Intake:
 
 
 @dataclass(frozen=True)
+class Stream:
+    """What arrives without end, in objects of records: `events` has those accepted, `quarantine` the others.
+
+    `settings` is the dataclass that its configuration must fit.
+    """
+
+    name: str
+    doc: str
+    settings: type
+    events: Table
+    quarantine: Table
+
+
+@dataclass(frozen=True)
 class Pipeline:
     """A subject's data flow: what it takes in, and the steps after that.
 

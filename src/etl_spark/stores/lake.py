@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
@@ -13,6 +14,14 @@ from etl_spark.core.errors import EtlError, SchemaError
 from etl_spark.core.filesystem import FileSystem
 from etl_spark.core.local import local_frame
 from etl_spark.core.table import Scope, Table, condition
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a stream writes at a time: `number`, which rises, of the `stream` that it names for all times."""
+
+    stream: str
+    number: int
 
 
 class Lake:
@@ -44,6 +53,14 @@ class Lake:
 
     def write(self, df: DataFrame, table: Table, scope: Scope) -> None:
         """Replaces the rows of `scope` by `df`. A row of `df` outside of `scope` fails the write."""
+        self._replace(df, table, scope, condition(scope), {})
+
+    def write_files(self, df: DataFrame, table: Table, scope: Scope, files: Iterable[str], batch: Batch) -> None:
+        """Replaces those rows of `scope` that are of `files` by `df`, unless this very batch was written before."""
+        of_files = f"({condition(scope)}) AND file IN ({', '.join(map(_text, files))})"
+        self._replace(df, table, scope, of_files, {"txnAppId": batch.stream, "txnVersion": str(batch.number)})
+
+    def _replace(self, df: DataFrame, table: Table, scope: Scope, replaced: str, options: Mapping[str, str]) -> None:
         if not scope:
             return
         rows = df.repartition(*table.replaces) if table.replaces else df.coalesce(1)
@@ -53,7 +70,7 @@ class Lake:
                 .write.format("delta")
                 .mode("overwrite")
                 .partitionBy(*table.replaces)
-                .option("replaceWhere", condition(scope))
+                .options(replaceWhere=replaced, **options)
                 .save(self.path(table))
             )
 
@@ -69,6 +86,12 @@ class Lake:
         return self._output.entry(log) is not None and any(
             entry.name.endswith(".json") and not entry.is_hidden for entry in self._output.entries(log)
         )
+
+
+def _text(value: str) -> str:
+    """`value` as SQL has it."""
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 @contextmanager

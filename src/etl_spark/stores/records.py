@@ -54,17 +54,18 @@ class RunRecord:
             FileSystem(spark, self._output).write_text(self.place, text)
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Holds the output for this run. A local one is locked, until the process ends in whatever way.
+    def alone(self, part: str = "", *, waits: bool = False) -> Iterator[None]:
+        """Holds the output, or a `part` of it, for this run. A local one is locked, until the process ends in any way.
 
-        Raises EtlError where another run holds it. On S3 and HDFS it is for the scheduler to run one at a time.
+        Where another run holds it, it `waits`, or raises EtlError. On S3 and HDFS it is for the scheduler to run one at
+        a time.
         """
         if self._folder is None:
             yield
             return
-        with (self._folder / "_runs" / ".lock").open("w") as lock:
+        with (self._folder / "_runs" / f".{part}lock").open("w") as lock:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(lock, fcntl.LOCK_EX if waits else fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise EtlError(f"another run is writing to {self._output}: wait for it to end") from None
             yield

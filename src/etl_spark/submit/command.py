@@ -26,6 +26,7 @@ jobs and commands:
 
 _HERE = {
     "publish JOB": "what the lake has of a range that was run, into more sinks",
+    "stream STREAM": "what has arrived of what arrives without end, taken in once each",
     "ddl, mart, generate": "with the target local only: tables as SQL, the data mart, samples",
 }
 
@@ -240,7 +241,7 @@ def _submission(options: argparse.Namespace, job: Sequence[str]) -> tuple[Submis
 
     name, *arguments = job
     asked = cli.parse(job)
-    if name not in (*PIPELINES, "publish"):
+    if name not in (*PIPELINES, "publish", "stream"):
         raise UsageError(f"{name} runs on this machine only: leave --target {options.target} out")
     place = asked.config or config.conf_file("emr.toml" if options.target.startswith("emr") else "local.toml")
     mapping = getattr(asked, "mapping", None)
@@ -253,7 +254,8 @@ def _submission(options: argparse.Namespace, job: Sequence[str]) -> tuple[Submis
         mapping=mapping,
         reads=name != "publish",
     )
-    sinks = tuple(asked.sink or ())
+    sinks = tuple(getattr(asked, "sink", None) or ())
+    what = asked.pipeline.name if name == "stream" else f"{asked.start_date}..{asked.end_date}"
     conf = {**found.spark, **_properties(options.properties_file), **_pairs("--conf", options.conf)}
     # The cluster's, and the master's.
     left_out = ("spark.master", "spark.driver.host", "spark.driver.bindAddress")
@@ -262,7 +264,7 @@ def _submission(options: argparse.Namespace, job: Sequence[str]) -> tuple[Submis
         Submission(
             job=name,
             arguments=tuple(arguments),
-            label=f"etl_spark {name} {asked.start_date}..{asked.end_date}",
+            label=f"etl_spark {name} {what}",
             source=source,
             output=output,
             place=place,
