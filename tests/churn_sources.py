@@ -84,7 +84,7 @@ def posts(folder: Path) -> pd.DataFrame:
         body = file.read_bytes()
         for event in _objects((gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body).decode(errors="replace")):
             at = _time(event.get("event_time"))
-            if at is None or at >= arrived + timedelta(hours=1) or event.get("kind") not in ("mention", "reply"):
+            if at is None or at >= arrived + timedelta(minutes=75) or event.get("kind") not in ("mention", "reply"):
                 continue
             if event.get("event_id") and event["event_id"] not in found:
                 found[event["event_id"]] = {

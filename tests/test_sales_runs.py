@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Container, Iterator, Mapping
-from dataclasses import replace
 from datetime import date
 from itertools import count
 from pathlib import Path
@@ -16,11 +15,10 @@ from pyspark.sql import SparkSession
 
 from etl_spark.cli import main
 from etl_spark.core.dates import DateRange
-from etl_spark.pipelines import PIPELINES
 from etl_spark.pipelines.sales.generate import generate
 from etl_spark.pipelines.sales.pipeline import SALES
-from etl_spark.pipelines.sales.tables import FACT_SALES
 from tests.databases import Server
+from tests.star import star_alone
 from tests.strategies import few_examples, ranges
 
 pytestmark = pytest.mark.default_spark
@@ -51,13 +49,7 @@ def star(output: Path, days: Container[date] | None = None) -> dict[str, list[st
 
 @pytest.fixture(scope="module", autouse=True)
 def _star_alone() -> Iterator[None]:
-    """The job up to its star: what is made of that depends on it alone, and takes as long again."""
-    steps = tuple(step for step in SALES.steps if FACT_SALES.name not in {one.of for one in step.inputs})
-    star = replace(SALES, steps=steps)
-    made = {table.name for table in star.tables}
-    checks = tuple(check for check in SALES.checks if {one.of for one in check.inputs} <= made)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(PIPELINES, SALES.name, replace(star, checks=checks))
+    with star_alone():
         yield
 
 

@@ -38,6 +38,7 @@ from etl_spark.pipelines.churn.tables import (
 )
 from etl_spark.pipelines.sales.extracts import RAW_ORDER_ITEMS
 from etl_spark.pipelines.sales.tables import DIM_CUSTOMER, DIM_PRODUCT, FACT_SALES
+from tests.conftest import ROOT
 from tests.pipelines.churn.rows import rows
 
 SNAPSHOT = date(2024, 7, 1)
@@ -344,3 +345,13 @@ def test_a_split_needs_something_to_train_on() -> None:
     for shares in ((0.5, 0.5), (0, 0.2), (0.2, 0)):
         with pytest.raises(UsageError, match="leave something to train on"):
             replace(SplitShares(0.1, 0.1), validation=shares[0], test=shares[1])
+
+
+def test_the_docs_say_what_each_feature_is() -> None:
+    """docs/churn.md has a row for each, in their order."""
+    said = [line for line in (ROOT / "docs" / "churn.md").read_text().splitlines() if line.startswith("| ")]
+    for place, feature in enumerate(FEATURES, start=len(said) - len(FEATURES)):
+        null = " or null" if feature.column.nullable else ""
+        days = feature.window_days or ""
+        told = (feature.name, feature.column.type + null, feature.column.doc, feature.source, days, feature.unit)
+        assert said[place] == f"| {' | '.join(map(str, told))} |"

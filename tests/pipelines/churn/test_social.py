@@ -158,7 +158,7 @@ def test_an_equal_time_in_any_zone_is_one_time(spark: SparkSession, rules: Socia
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"kinds": ()}, "at least one"),
+        ({"kinds": ("like",)}, "one or more of mention, reply"),
         ({"max_objects": 0}, "max_objects must be at least 1"),
         ({"max_ahead_seconds": -1}, "max_ahead_seconds at least 0"),
         ({"max_rejected_share": 2.0}, "is a share of 1"),

@@ -9,10 +9,13 @@ from etl_spark.core.errors import UsageError
 from etl_spark.core.settings import fingerprint
 from etl_spark.core.uri import refuse_credentials
 
+KINDS = ("mention", "reply")
+"""What there is a count of in customer_activity_daily."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SocialSettings:
-    """`kinds` are those of an acceptable record. `max_objects` is how many objects are taken in at a time.
+    """`kinds` are those of an acceptable record, of KINDS. `max_objects` is how many objects are taken in at a time.
 
     An event may be told to have happened up to `max_ahead_seconds` after the hour of its object. A batch of which more
     than `max_rejected_share` is rejected is told of, and taken in all the same: a stream has no run to fail. Raises
@@ -30,8 +33,8 @@ class SocialSettings:
 
     def __post_init__(self) -> None:
         refuse_credentials(self.source)
-        if not self.kinds:
-            raise UsageError("kinds are those of an acceptable record: at least one")
+        if not self.kinds or not set(self.kinds) <= set(KINDS):
+            raise UsageError(f"kinds are those of an acceptable record, one or more of {', '.join(KINDS)}")
         if self.max_objects < 1 or self.max_ahead_seconds < 0:
             raise UsageError("max_objects must be at least 1, and max_ahead_seconds at least 0")
         if not 0 <= self.max_rejected_share <= 1:
