@@ -222,7 +222,6 @@ class Run:
             of_extracts = self.lake.read(source.extracted, ({},)).select("extract_date", "start_date", "end_date")
             extracts = [(row[0], DateRange(row[1], row[2])) for row in of_extracts.distinct().collect()]
         return Made(
-            place=self.publication.output.path("lake"),
             audit=from_table(audit, source.measure),
             extracts=extracts,
             complete=completed_days(self.publication.output, source.pipeline) if source.by_runs else None,

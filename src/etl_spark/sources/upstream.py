@@ -35,12 +35,11 @@ _COUNTS = T.StructType(
 
 @dataclass(frozen=True)
 class Made:
-    """What the lake at `place` has of another job: its rows of load_audit, and each extract's day and range.
+    """What the lake has of another job: its rows of load_audit, and each extract's day and range.
 
     `complete` are the days that it has completed; None where a day needs no completing.
     """
 
-    place: str
     audit: Sequence[AuditRow]
     extracts: Sequence[tuple[date, DateRange]]
     complete: frozenset[date] | None
@@ -50,13 +49,14 @@ class UpstreamSource:
     """The days of another job that a run takes over. Raises InputError where one of `needed` is not there."""
 
     extract_dates = ()
+    place = "lake"
+    """Of the same output: its days stay known where that is moved to."""
 
     def __init__(
         self, spark: SparkSession, source: Upstream, request: Request, *, needed: DateRange, made: Made, rules: str
     ) -> None:
         self._spark, self._source, self._request, self._needed, self._made = spark, source, request, needed, made
         self._rules = rules
-        self.place = made.place
         self._by_day: dict[date, list[AuditRow]] = {}
         for row in made.audit:
             self._by_day.setdefault(row.date, []).append(row)
@@ -84,7 +84,7 @@ class UpstreamSource:
         missing = [day for day in self._needed.days if day in self._plan.missing]
         if self._source.by_runs and missing and not (self._request.allow_missing_days and self._plan.found):
             raise InputError(
-                f"{self.place} has no completed run of {name} over {len(missing)} of the {len(self._needed)} days"
+                f"the lake has no completed run of {name} over {len(missing)} of the {len(self._needed)} days"
                 f" {self._needed}, such as {missing[0]}: run {name} first"
             )
         return f"{name}: {len(self._plan.found)} of {len(asked)} days made, {len(self.to_replace)} of them new"
