@@ -213,8 +213,9 @@ def random_kills(count: int, seed: int) -> Iterator[Kill]:
 def run(trial: Trial, kills: Iterable[Kill], say: Callable[[str], None]) -> list[Outcome]:
     """Each of `kills`, with more objects before each; every fifth time the checkpoint is lost as well."""
     outcomes = []
+    trial.deliver(A_BATCH)
     for number, kill in enumerate(kills, start=1):
-        trial.deliver(2 * A_BATCH * kill.commits)
+        trial.deliver(A_BATCH * kill.commits)
         outcomes.append(trial.kill(kill))
         say(line_of(number, outcomes[-1]))
         if number % 5 == 0:
