@@ -248,7 +248,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     outcomes = run(trial, random_kills(options.kills, seed), lambda text: print(text, flush=True))
     wrong = trial.differences()
     killed = [outcome for outcome in outcomes if outcome.was_running]
-    print("\n".join(wrong))
+    for text in wrong:
+        print(text)
     print(
         f"{'FAILED' if wrong else 'ok'}: {len(outcomes)} runs, {len(killed)} killed before their end, "
         f"{sum(outcome.was_within for outcome in killed)} of them within a batch; {trial.delivered} objects"
