@@ -213,8 +213,9 @@ def random_kills(count: int, seed: int) -> Iterator[Kill]:
 def run(trial: Trial, kills: Iterable[Kill], say: Callable[[str], None]) -> list[Outcome]:
     """Each of `kills`, with more objects before each; every fifth time the checkpoint is lost as well."""
     outcomes = []
+    trial.deliver(A_BATCH)
     for number, kill in enumerate(kills, start=1):
-        trial.deliver(2 * A_BATCH * kill.commits)
+        trial.deliver(A_BATCH * kill.commits)
         outcomes.append(trial.kill(kill))
         say(line_of(number, outcomes[-1]))
         if number % 5 == 0:
@@ -247,7 +248,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     outcomes = run(trial, random_kills(options.kills, seed), lambda text: print(text, flush=True))
     wrong = trial.differences()
     killed = [outcome for outcome in outcomes if outcome.was_running]
-    print("\n".join(wrong))
+    for text in wrong:
+        print(text)
     print(
         f"{'FAILED' if wrong else 'ok'}: {len(outcomes)} runs, {len(killed)} killed before their end, "
         f"{sum(outcome.was_within for outcome in killed)} of them within a batch; {trial.delivered} objects"

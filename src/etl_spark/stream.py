@@ -199,9 +199,13 @@ class StreamRun:
             self._write(build_events(told), self.stream.events, objects, batch)
             self._write(build_rejected(told), self.stream.quarantine, objects, batch)
             self._write(to_table(self.spark, audit), LOAD_AUDIT, objects, batch)
+            self._verify_done(objects, number)
             self._report(number, len(objects), total, counts)
         finally:
             self.spark.catalog.clearCache()
+
+    def _verify_done(self, objects: Sequence[SourceFile], number: int) -> None:
+        """Raises ReconciliationError where Delta took the batch for another one, and wrote nothing."""
         lost = {one.name for one in objects} - self._done(objects)
         if lost:
             raise ReconciliationError(
@@ -251,16 +255,11 @@ class StreamRun:
     def _report(self, number: int, objects: int, total: Tally, counts: DataFrame) -> None:
         late = counts.agg(F.sum("late_rows"), F.max("latest_seconds")).first()
         late_rows, latest_seconds = (int(value or 0) for value in late or (0, 0))
-        report = self.report
-        report.batches, report.objects, report.total = (
-            report.batches + 1,
-            report.objects + objects,
-            report.total + total,
-        )
-        report.late_rows, report.latest_seconds = (
-            report.late_rows + late_rows,
-            max(report.latest_seconds, latest_seconds),
-        )
+        self.report.batches += 1
+        self.report.objects += objects
+        self.report.total += total
+        self.report.late_rows += late_rows
+        self.report.latest_seconds = max(self.report.latest_seconds, latest_seconds)
         self.say(
             f"batch {number}: {objects:,} objects, {total.rows_in:,} records = {total.rows_accepted:,} accepted + "
             f"{total.rows_rejected:,} rejected; {lateness(late_rows, latest_seconds)}"
