@@ -15,6 +15,14 @@ def refuse_credentials(uri: str) -> str:
     return uri
 
 
+def as_pattern(path: str) -> str:
+    r"""The pattern that fits `path` alone: Spark takes every path with one of `[]{}*?\` for a pattern.
+
+    Its option to take none for one (__globPaths__) reads each of n such files n times.
+    """
+    return re.sub(r"([\\\[\]{}*?])", r"\\\1", path)
+
+
 def local_path(uri: str) -> Path | None:
     """The place of a path or file: URI on this machine, told without asking Hadoop; None for any other scheme."""
     scheme, colon, rest = uri.partition(":")

@@ -19,6 +19,7 @@ from etl_spark.core.extract import MALFORMED, Extract, ExtractFile, missing
 from etl_spark.core.filesystem import Entry, FileSystem
 from etl_spark.core.local import local_frame
 from etl_spark.core.settings import CsvFormat
+from etl_spark.core.uri import as_pattern
 from etl_spark.sources.dated_files import readable, source_file
 
 DATED = re.compile(r"dt=([0-9]{4}-[0-9]{2}-[0-9]{2})")
@@ -136,7 +137,7 @@ _FILE_SCHEMA = T.StructType(
 
 def _header(spark: SparkSession, file: SourceFile, csv: CsvFormat) -> tuple[str, ...]:
     """The names of the file's columns, as its first row has them."""
-    found = spark.read.options(**_options(csv), header="false").csv(file.path).limit(1).collect()
+    found = spark.read.options(**_options(csv), header="false").csv(as_pattern(file.path)).limit(1).collect()
     return tuple((value or "").strip().lstrip("\ufeff").strip().lower() for value in found[0]) if found else ()
 
 
@@ -166,7 +167,7 @@ def _read(
     rows = (
         spark.read.options(**_options(csv), header="true", columnNameOfCorruptRecord=MALFORMED)
         .schema(schema)
-        .csv([file.path for file in files])
+        .csv([as_pattern(file.path) for file in files])
     )
     # What is not among the wanted columns may be a secret, and a malformed row does not say which part is which.
     hidden = F.lit(f"a row of {table} with a wrong number of values, not shown as not all columns are read")
@@ -192,5 +193,4 @@ def _options(csv: CsvFormat) -> dict[str, str]:
         "escape": '"',
         "mode": "PERMISSIVE",
         "maxCharsPerColumn": "-1",
-        "__globPaths__": "false",
     }

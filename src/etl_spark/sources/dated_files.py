@@ -18,6 +18,7 @@ from etl_spark.core.days import SourceFile
 from etl_spark.core.errors import InputError
 from etl_spark.core.filesystem import Entry, FileSystem
 from etl_spark.core.local import local_frame
+from etl_spark.core.uri import as_pattern
 
 _LINE_SCHEMA = T.StructType(
     [T.StructField("date", T.DateType()), T.StructField("file", T.StringType()), T.StructField("line", T.StringType())]
@@ -88,9 +89,8 @@ def read_lines(spark: SparkSession, files: Sequence[SourceFile]) -> DataFrame:
 
 
 def _read_text(spark: SparkSession, files: Sequence[SourceFile]) -> DataFrame:
-    # Without lineSep a bare \r ends a line too. Paths are exact: a '[' or ':' in a folder's name is no pattern.
-    reader = spark.read.option("lineSep", "\n").option("__globPaths__", "false")
-    return reader.text([file.path for file in files])
+    # Without lineSep a bare \r ends a line too.
+    return spark.read.option("lineSep", "\n").text([as_pattern(file.path) for file in files])
 
 
 def _without_carriage_return() -> Column:
