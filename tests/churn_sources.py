@@ -115,7 +115,8 @@ def _objects(text: str) -> Iterator[dict[str, Any]]:
         except ValueError:
             end = place + 1
         else:
-            if "\ufffd" not in text[place:end]:
+            # An object within an array is no record.
+            if "\ufffd" not in text[place:end] and text[place - 1 : place] != "[":
                 yield found
         place = text.find("{", end)
 

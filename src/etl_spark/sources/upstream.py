@@ -92,7 +92,7 @@ class UpstreamSource:
     def _file(self, day: date) -> SourceFile:
         return SourceFile(
             day=day,
-            name=self._source.pipeline,
+            name=f"{self._source.pipeline}/{day}",
             path=self.place,
             uri=self.place,
             source_table=self._source.counted,
