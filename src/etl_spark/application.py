@@ -21,7 +21,7 @@ from etl_spark.core.request import Request
 from etl_spark.core.step import Pipeline
 from etl_spark.pipelines import PIPELINES
 from etl_spark.quality import Tally
-from etl_spark.runner import Publication, Report, Run
+from etl_spark.runner import Evaluation, Publication, Report, Run
 from etl_spark.stores.records import RunRecord
 from etl_spark.stores.sinks import configured
 
@@ -32,7 +32,7 @@ def run_recorded(
     *,
     config_file: Path | None,
     spark_options: Mapping[str, str] | None = None,
-    work: type[Run] | type[Publication] = Run,
+    work: type[Run] | type[Publication] | type[Evaluation] = Run,
     source: str | None = None,
     mapping: str | None = None,
 ) -> int:
@@ -87,7 +87,8 @@ def run_recorded(
             one = work(pipeline, request, settings, spark, say=log.LOGGER.info)
             report = one.report
             one.go()
-        values["exit_code"] = 0
+        request = one.request
+        values |= {"start_date": request.asked.start, "end_date": request.asked.end, "exit_code": 0}
     except EtlError as error:
         log.LOGGER.error("%s", error)
         values |= {"exit_code": error.exit_code, "error": str(error)}
@@ -131,6 +132,7 @@ def summary(request: Request, report: Report, measure: Measure, record: str) -> 
         f"done: {request.asked}",
         *(f"  {what:<10} {said}" for what, said in report.in_words.items()),
         *(_counted(report.total, measure) if report.total else ()),
+        *(f"  {line}" for line in report.shown),
         *(f"  results    {place}" for place in report.places),
         f"  record     {record}",
     ]

@@ -108,7 +108,9 @@ def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
 def _parser() -> _Parser:
     from etl_spark.pipelines import PIPELINES
 
-    jobs = {name: pipeline.doc for name, pipeline in PIPELINES.items()} | _HERE
+    jobs = {name: pipeline.doc for name, pipeline in PIPELINES.items()}
+    jobs |= {f"{name} evaluate": one.evaluator.doc for name, one in PIPELINES.items() if one.evaluator}
+    jobs |= _HERE
     parser = _Parser(
         prog="submit.sh",
         usage="submit.sh [--target TARGET] [options of the target] JOB [options of the job]",
@@ -251,8 +253,10 @@ def _submission(options: argparse.Namespace, job: Sequence[str]) -> tuple[Submis
         file=place,
         source=getattr(asked, "source", None),
         mapping=mapping,
-        reads=name != "publish",
+        # A command that takes no source reads the lake.
+        reads="source" in asked,
     )
+    words = job[: 2 if arguments[:1] == ["evaluate"] else 1]
     sinks = tuple(asked.sink or ())
     conf = {**found.spark, **_properties(options.properties_file), **_pairs("--conf", options.conf)}
     # The cluster's, and the master's.
@@ -262,7 +266,7 @@ def _submission(options: argparse.Namespace, job: Sequence[str]) -> tuple[Submis
         Submission(
             job=name,
             arguments=tuple(arguments),
-            label=f"etl_spark {name} {asked.start_date}..{asked.end_date}",
+            label=f"etl_spark {' '.join(words)} {asked.start_date or ''}..{asked.end_date or ''}",
             source=source,
             output=output,
             place=place,
