@@ -1,4 +1,4 @@
-"""etl-spark churn evaluate, by the command line: what it leaves of a lake, and what it says of one that it cannot use."""
+"""etl-spark churn evaluate: what it leaves in a lake, and what it says of one that it cannot use."""
 
 from __future__ import annotations
 
@@ -43,9 +43,10 @@ def evaluated(output: Path, *options: str) -> int:
 
 def test_an_evaluation_is_stored_exported_recorded_and_told(output: Path, capsys: pytest.CaptureFixture[str]) -> None:
     completed(output)
-    assert evaluated(output, "--sink", "csv") == 0
+    # The first day is that of the first snapshot.
+    assert evaluated(output, "--end-date", str(ASKED.end), "--sink", "csv") == 0
     said = capsys.readouterr().out.splitlines()
-    assert said[0] == "done: 2024-04-01 to 2024-06-10"
+    assert said[0] == f"done: {ASKED}"
     assert said[1].split()[:5] == ["split", "model", "row_count", "churn_rate", "auc"]
     assert [line.split()[:2] for line in said[2:8:3]] == [
         ["test", "gradient_boosted_trees"],
@@ -53,17 +54,19 @@ def test_an_evaluation_is_stored_exported_recorded_and_told(output: Path, capsys
     ]
     (record,) = (output / "_runs").glob("evaluate-churn-*.json")
     found = json.loads(record.read_text())
-    assert (found["exit_code"], found["start_date"], found["end_date"]) == (0, "2024-04-01", "2024-06-10")
-    with duckdb.connect() as sql:
-        folder = f"{output}/csv/churn_{{}}/start_date=2024-04-01/end_date=2024-06-10/data.csv"
-        rows = [sql.execute(f"FROM '{folder.format(name)}'").fetchall() for name in ("evaluation", "calibration")]
-    assert len(rows[0]) == 6
-    assert {row[0] for row in rows[1]} == {"recency", "logistic_regression", "gradient_boosted_trees"}
-    # The run's range has a result of its own; and what is published of it has that.
+    assert (found["exit_code"], found["start_date"], found["end_date"]) == (0, str(ASKED.start), str(ASKED.end))
     days = ("--start-date", str(ASKED.start), "--end-date", str(ASKED.end))
-    assert evaluated(output, *days, "--sink", "parquet") == 0
-    assert main(["publish", "churn", *days, "--output", str(output), "--sink", "csv"]) == 0
-    assert (output / "csv" / "churn_evaluation" / "start_date=2024-04-01" / "end_date=2024-06-30").exists()
+    assert main(["publish", "churn", *days, "--output", str(output), "--sink", "parquet"]) == 0
+    for name, rows in (("churn_evaluation", 6), ("churn_calibration", None)):
+        place = f"{name}/start_date={ASKED.start}/end_date={ASKED.end}/data"
+        with duckdb.connect() as sql:
+            csv, parquet = (
+                sql.execute(f"SELECT model, count(*) FROM '{output}/{one}/{place}.{one}' GROUP BY model").fetchall()
+                for one in ("csv", "parquet")
+            )
+        assert sorted(csv) == sorted(parquet)
+        assert len(csv) == 3
+        assert rows in (None, sum(count for _, count in csv))
 
 
 @pytest.mark.default_spark

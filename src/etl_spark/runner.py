@@ -187,18 +187,17 @@ class Evaluation:
         """The rows of the asked range, all of snapshots that a run has completed."""
         (one,) = self.evaluator.step.inputs
         (table,) = (table for table in self.pipeline.tables if table.name == one.of)
-        (day,) = table.replaces
         asked, job = self.request.asked, self.pipeline.name
-        rows = self.lake.read(table, ({},)).where(F.col(day).between(F.lit(asked.start), F.lit(asked.end)))
-        found = {row[0] for row in rows.select(day).distinct().collect()}
+        there = self.lake.read(table, ({},)).select(*table.replaces).distinct().collect()
+        found = {row[0] for row in there if asked.start <= row[0] <= asked.end}
         if not found:
             raise InputError(f"{self.lake.path(table)} has no rows of the asked range: run {job} over it first")
-        if found - completed_days(self.publication.output, job):
+        if not found <= completed_days(self.publication.output, job):
             days = DateRange(min(found), max(found))
             raise InputError(f"not all of {days} was completed by a run of {job}: run it again, then evaluate")
         self.request = replace(self.request, asked=asked.closed(min(found), max(found)))
         self.publication.request = self.request
-        return rows
+        return self.lake.read(table, self._scope(table, found))
 
     def _evaluate(self, rows: DataFrame) -> dict[Table, DataFrame]:
         step = self.evaluator.step
@@ -213,8 +212,8 @@ class Evaluation:
         rows = self.lake.read(table, self._scope(table)).orderBy(*table.grain).select(*self.evaluator.shown).collect()
         return grid((self.evaluator.shown, *rows))
 
-    def _scope(self, table: Table) -> Scope:
-        return table.scope(pipeline=self.pipeline.name, asked=self.request.asked, days=())
+    def _scope(self, table: Table, days: Iterable[date] = ()) -> Scope:
+        return table.scope(pipeline=self.pipeline.name, asked=self.request.asked, days=sorted(days))
 
 
 def grid(rows: Sequence[Sequence[Any]]) -> tuple[str, ...]:

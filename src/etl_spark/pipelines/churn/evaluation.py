@@ -1,8 +1,8 @@
 """churn_evaluation: one row per evaluated range, split and model. churn_calibration: per range, model and bin of test.
 
-Models learn from the rows to train on, are chosen by those of validation, and meet those to test once. All of it is of
-no more rows of a split than the settings say, those of the customers with the lowest hashes: they fit on the driver.
-Figures are of probabilities of six digits, and of exact sums: no order of rows changes them.
+Models learn from the rows to train on, are chosen by those of validation, and meet those to test once. Of each split
+no more rows are looked at than the settings say, those of the customers with the lowest hashes. Figures are of
+probabilities of six digits, and of exact sums: no order of rows changes them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ EXACT = "decimal(38,12)"
 def evaluate(
     training: DataFrame, *, asked: DateRange, label_days: int, evaluation: ModelTrial
 ) -> tuple[DataFrame, DataFrame]:
-    """churn_evaluation and churn_calibration, of rows of churn_training; the models are fitted on the driver's word.
+    """churn_evaluation and churn_calibration, of rows of churn_training. The models are fitted here, to a sample.
 
     Raises InputError where the rows cannot tell how good a model is.
     """

@@ -1,7 +1,7 @@
 """Models of who leaves, of Spark ML: the probability that each gives to each row.
 
-What they learn from is on the driver's word small (see settings.ModelTrial) and in one partition: sums over rows are
-then made in one order, and a fit is the same whatever the partitions of the table were.
+What they are given is bounded (settings.ModelTrial), and in one partition: sums over rows are then made in one order,
+and a fit is the same whatever the partitions of the table were. No Python runs on executors.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SCORE = "decimal(7,6)"
 
 @dataclass(frozen=True)
 class Fitted:
-    """A model with what it was made by, and the column of the rows that it looks at."""
+    """A model, and what was chosen to make it by, None where there is no choice."""
 
     parameters: str | None
     model: Model

@@ -257,9 +257,7 @@ CHURN_EVALUATION = Table(
         _ratio("brier", "mean squared error of the probabilities; 0 is best"),
         _ratio("calibration_error", "how far, in the mean, a tenth by score is off what it foretells"),
         _ratio("top_tenth_lift", "how many times more leave of the tenth with the highest scores than of all"),
-        Column(
-            "parameters", "VARCHAR(64)", "what was chosen by validation; null where there is no choice", nullable=True
-        ),
+        Column("parameters", "VARCHAR(64)", "what validation chose; null where there is no choice", nullable=True),
         Column("train_row_count", "BIGINT", "rows it was fitted to"),
         Column("schema_fingerprint", "VARCHAR(16)", "of the names and types of all features, as in churn_dataset"),
     ),
