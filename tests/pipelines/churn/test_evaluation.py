@@ -111,6 +111,7 @@ def test_order_and_partitions_change_nothing(
     assert trial(table(spark, rows).repartition(7)) == tried
 
 
+@pytest.mark.default_spark
 def test_shuffled_labels_leave_nothing_to_find(spark: SparkSession, training: DataFrame) -> None:
     rows = [row.asDict() for row in training.collect()]
     labels = [row["is_churned"] for row in rows]
