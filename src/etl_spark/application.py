@@ -23,7 +23,7 @@ from etl_spark.core.request import Request, StreamRequest
 from etl_spark.core.step import Pipeline, Stream
 from etl_spark.pipelines import PIPELINES
 from etl_spark.quality import Tally
-from etl_spark.runner import Publication, Report, Run
+from etl_spark.runner import Evaluation, Publication, Report, Run
 from etl_spark.stores.records import RunRecord
 from etl_spark.stores.sinks import configured
 from etl_spark.stream import StreamReport, StreamRun, lateness
@@ -35,7 +35,7 @@ def run_recorded(
     *,
     config_file: Path | None,
     spark_options: Mapping[str, str] | None = None,
-    work: type[Run] | type[Publication] = Run,
+    work: type[Run] | type[Publication] | type[Evaluation] = Run,
     source: str | None = None,
     mapping: str | None = None,
 ) -> int:
@@ -89,6 +89,8 @@ def run_recorded(
         one = work(pipeline, request, settings, spark, say=log.LOGGER.info)
         report = one.report
         one.go()
+        request = one.request
+        values |= {"start_date": request.asked.start, "end_date": request.asked.end}
     values |= {"ended_at": _now(), "took_seconds": round(time.monotonic() - started, 3)}
     values |= report.coverage | {
         "total": _total(report.total, pipeline.measure) if report.total else None,
@@ -206,6 +208,7 @@ def summary(request: Request, report: Report, measure: Measure, record: str) -> 
         f"done: {request.asked}",
         *(f"  {what:<10} {said}" for what, said in report.in_words.items()),
         *(_counted(report.total, measure) if report.total else ()),
+        *(f"  {line}" for line in report.shown),
         *(f"  results    {place}" for place in report.places),
         f"  record     {record}",
     ]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from etl_spark import __version__
-from etl_spark.core.dates import DateRange, parse_date
+from etl_spark.core.dates import EVER, DateRange, parse_date
 from etl_spark.core.errors import EtlError, UsageError
 from etl_spark.core.uri import refuse_credentials
 
@@ -65,7 +65,13 @@ def ended(program: str, run: Callable[[], int]) -> int:
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """The options of a command; `command` does it. Raises UsageError."""
     find_spark()
-    return _parser().parse_args(argv)
+    return _parser().parse_args(_with_command(sys.argv[1:] if argv is None else argv))
+
+
+def _with_command(argv: Sequence[str]) -> list[str]:
+    """`argv`, of which `JOB evaluate` is one word: a command of its own, as JOB takes options and no commands."""
+    job, *rest = argv or [""]
+    return [f"{job} evaluate", *rest[1:]] if rest[:1] == ["evaluate"] else list(argv)
 
 
 def run_job(name: str) -> NoReturn:
@@ -141,6 +147,19 @@ def _parser() -> _Parser:
                 help="the source is one flat file, or a folder of them: how its columns are mapped; FILE is a TOML "
                 "file, or the name of one in conf/flat, such as online_retail",
             )
+        if pipeline.evaluator:
+            job.epilog = f"see also: etl-spark {pipeline.name} evaluate, {pipeline.evaluator.doc}\n\n{EXIT_CODES}"
+            evaluate = commands.add_parser(
+                f"{pipeline.name} evaluate",
+                help=pipeline.evaluator.doc,
+                description=f"Finds {pipeline.evaluator.doc}, from what runs of {pipeline.name} have left in the lake.",
+                epilog=EXIT_CODES,
+                formatter_class=argparse.RawDescriptionHelpFormatter,
+            )
+            evaluate.set_defaults(command=_evaluate, pipeline=pipeline)
+            _add_range(evaluate, or_else="what is there")
+            _add_places(evaluate)
+            _add_sinks(evaluate, SINKS, default=FORMATS)
     publish = commands.add_parser("publish", help="what the lake has of a range that was run, into more sinks")
     published = publish.add_subparsers(title="of", metavar="JOB", required=True, parser_class=_Parser)
     for pipeline in PIPELINES.values():
@@ -161,6 +180,13 @@ def _parser() -> _Parser:
     install.add_argument(
         "--at", metavar="HH:MM", type=_time_of_day, default="03:00", help="when it is refreshed, UTC (default: 03:00)"
     )
+    _add_generate(commands)
+    return parser
+
+
+def _add_generate(commands: argparse._SubParsersAction[_Parser]) -> None:
+    from etl_spark.pipelines import PIPELINES
+
     generate = commands.add_parser("generate", help="input like the real one, of any size, for tests and trials")
     subjects = generate.add_subparsers(title="of", metavar="JOB", required=True, parser_class=_Parser)
     for pipeline in PIPELINES.values():
@@ -179,7 +205,6 @@ def _parser() -> _Parser:
                 )
             subject.add_argument("--seed", type=int, default=1, help="same seed, same bytes (default: 1)")
             subject.add_argument("--output", metavar="DIR", type=Path, required=True, help="folder for the files")
-    return parser
 
 
 def _add_streams(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -211,10 +236,16 @@ def _add_streams(commands: argparse._SubParsersAction[_Parser]) -> None:
         )
 
 
-def _add_range(parser: _Parser) -> None:
+def _add_range(parser: _Parser, *, or_else: str = "") -> None:
+    """The range that is asked for: it has to be, where there is nothing `or_else`."""
+    said = f" (default: that of {or_else})" if or_else else ""
     for option, which in (("--start-date", "first"), ("--end-date", "last")):
         parser.add_argument(
-            option, metavar="DATE", type=parse_date, required=True, help=f"{which} day, YYYY-MM-DD or YYYYMMDD"
+            option,
+            metavar="DATE",
+            type=parse_date,
+            required=not or_else,
+            help=f"{which} day, YYYY-MM-DD or YYYYMMDD{said}",
         )
 
 
@@ -347,6 +378,23 @@ def _stream(options: argparse.Namespace) -> int:
     )
 
 
+def _evaluate(options: argparse.Namespace) -> int:
+    from etl_spark.application import run_recorded
+    from etl_spark.core.request import Request
+    from etl_spark.runner import Evaluation
+    from etl_spark.stores.files import FORMATS
+
+    request = Request(
+        run_id=_run_id(f"evaluate-{options.pipeline.name}", options.run_key),
+        asked=DateRange(options.start_date or EVER.start, options.end_date or EVER.end),
+        output=_output(options),
+        sinks=tuple(dict.fromkeys(options.sink or FORMATS)),
+    )
+    return run_recorded(
+        options.pipeline, request, config_file=options.config, spark_options=options.spark, work=Evaluation
+    )
+
+
 def _run_id(work: str, key: str | None) -> str:
     return f"{work}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{key or secrets.token_hex(3)}"
 
@@ -356,7 +404,8 @@ def _print_ddl(options: argparse.Namespace) -> int:
     from etl_spark.stores.sinks import DDL
     from etl_spark.stores.warehouse import LEDGER
 
-    exported = [table for pipeline in PIPELINES.values() for table in pipeline.tables if table.exported]
+    made = (table for one in PIPELINES.values() for table in (*one.tables, *one.evaluated_tables))
+    exported = [table for table in made if table.exported]
     if options.sink == "mysql":
         exported += [table for pipeline in PIPELINES.values() if pipeline.mart for table in pipeline.mart.tables]
     for table in dict.fromkeys([*exported, LEDGER]):

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, fields, replace
 from datetime import date, timedelta
+from decimal import Decimal
 from functools import partial
 from typing import Any, TypeVar
 
@@ -22,7 +23,7 @@ from pyspark.sql import DataFrame, SparkSession
 from etl_spark.config import Config
 from etl_spark.core.audit import LOAD_AUDIT, AuditRow, Reading, from_table, to_table
 from etl_spark.core.dates import DateRange
-from etl_spark.core.errors import EtlError, QualityError, ReconciliationError, UsageError
+from etl_spark.core.errors import EtlError, InputError, QualityError, ReconciliationError, UsageError
 from etl_spark.core.filesystem import FileSystem
 from etl_spark.core.request import Request
 from etl_spark.core.settings import DailySettings, ExtractSettings, ItemSettings, SourceSettings
@@ -55,6 +56,8 @@ class Report:
     in_words: dict[str, str] = field(default_factory=dict)
     """The same for a person."""
     total: Tally | None = field(default_factory=Tally)
+    shown: tuple[str, ...] = ()
+    """Lines of what was found, for a person."""
     places: tuple[str, ...] = ()
     times: dict[str, float] = field(default_factory=dict)
     """Seconds each part took."""
@@ -85,6 +88,7 @@ class Publication:
         self.lake = Lake(spark, self.output)
         self.sinks = open_sinks(request, config, spark, self.output)
         self.settings: SourceSettings = config.settings
+        self.glue_database = config.glue_database
         self.also = self.settings.export_also
 
     def go(self) -> None:
@@ -93,7 +97,7 @@ class Publication:
         require_completed_run(self.output, self.pipeline.name, self.request.asked)
         self.prepare()
         try:
-            self.publish(self.pipeline.tables)
+            self.publish((*self.pipeline.tables, *self.pipeline.evaluated_tables))
         finally:
             sweep_staging(self.output)
         self.report.places = self.places
@@ -114,6 +118,15 @@ class Publication:
             with self.report.timed(what, self.say), ThreadPoolExecutor(sink.tables_at_once) as pool:
                 list(pool.map(partial(self._publish_table, sink), wanted))
 
+    def register(self, tables: Iterable[Table]) -> None:
+        """Makes `tables` of the lake known to Glue, where that is asked for."""
+        if self.glue_database:
+            # AWS' client is there only where it is needed.
+            from etl_spark.stores.glue import register
+
+            with self.report.timed(f"Glue database {self.glue_database}", self.say):
+                register(self.glue_database, [(table, self.lake.path(table)) for table in tables])
+
     def _publish_table(self, sink: Sink, table: Table) -> None:
         scope = self._scope(table)
         sink.write(self.lake.read(table, scope), table, scope)
@@ -129,6 +142,92 @@ class Publication:
     @property
     def places(self) -> tuple[str, ...]:
         return tuple(sink.place for sink in self.sinks)
+
+
+class Evaluation:
+    """What the pipeline's evaluator makes of a table in the lake. `report` is filled on the way; `say` is told how far.
+
+    Of an asked range without a start, or an end, that of the rows that are there is taken: `request` has it then.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        request: Request,
+        config: Config,
+        spark: SparkSession,
+        *,
+        say: Callable[[str], None],
+    ) -> None:
+        assert pipeline.evaluator
+        self.pipeline, self.request, self.spark, self.say = pipeline, request, spark, say
+        self.evaluator = pipeline.evaluator
+        self.settings: SourceSettings = config.settings
+        self.publication = Publication(pipeline, request, config, spark, say=say)
+        self.report, self.lake = self.publication.report, self.publication.lake
+
+    def go(self) -> None:
+        """Evaluates to the end, or changes nothing. Raises EtlError for what a user can do something about."""
+        self.report.total = None
+        self.publication.prepare()
+        try:
+            frames = self._evaluate(self._rows())
+            for table, df in frames.items():
+                with self.report.timed(table.name, self.say):
+                    self.lake.write(table.conform(df), table, self._scope(table))
+            self.publication.publish(frames)
+            self.publication.register(frames)
+            self.report.shown = self._shown()
+        finally:
+            self.spark.catalog.clearCache()
+            sweep_staging(self.publication.output)
+        self.report.places = (self.publication.output.shown("lake"), *self.publication.places)
+
+    def _rows(self) -> DataFrame:
+        """The rows of the asked range, all of snapshots that a run has completed."""
+        (one,) = self.evaluator.step.inputs
+        (table,) = (table for table in self.pipeline.tables if table.name == one.of)
+        asked, job = self.request.asked, self.pipeline.name
+        there = self.lake.read(table, ({},)).select(*table.replaces).distinct().collect()
+        found = {row[0] for row in there if asked.start <= row[0] <= asked.end}
+        if not found:
+            raise InputError(f"{self.lake.path(table)} has no rows of the asked range: run {job} over it first")
+        if not found <= completed_days(self.publication.output, job):
+            days = DateRange(min(found), max(found))
+            raise InputError(f"not all of {days} was completed by a run of {job}: run it again, then evaluate")
+        self.request = replace(self.request, asked=asked.closed(min(found), max(found)))
+        self.publication.request = self.request
+        return self.lake.read(table, self._scope(table, found))
+
+    def _evaluate(self, rows: DataFrame) -> dict[Table, DataFrame]:
+        step = self.evaluator.step
+        values = {setting.name: getattr(self.settings, setting.name) for setting in fields(self.settings)}
+        values["asked"] = self.request.asked
+        with self.report.timed("evaluation", self.say):
+            made = step.transform(rows, **{name: values[name] for name in step.parameters})
+        return dict(zip(step.outputs, made, strict=True))
+
+    def _shown(self) -> tuple[str, ...]:
+        table = self.evaluator.step.outputs[0]
+        rows = self.lake.read(table, self._scope(table)).orderBy(*table.grain).select(*self.evaluator.shown).collect()
+        return grid((self.evaluator.shown, *rows))
+
+    def _scope(self, table: Table, days: Iterable[date] = ()) -> Scope:
+        return table.scope(pipeline=self.pipeline.name, asked=self.request.asked, days=sorted(days))
+
+
+def grid(rows: Sequence[Sequence[Any]]) -> tuple[str, ...]:
+    """A line per row: the first names the columns, and numbers stand under each other, to three places."""
+    texts = [[f"{one:.3f}" if isinstance(one, Decimal) else str(one) for one in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    is_text = [isinstance(one, str) for one in rows[-1]]
+    return tuple(
+        "  ".join(
+            text.ljust(width) if left else text.rjust(width)
+            for text, width, left in zip(line, widths, is_text, strict=True)
+        )
+        for line in texts
+    )
 
 
 @dataclass
@@ -170,7 +269,6 @@ class Run:
     ) -> None:
         self.pipeline, self.request, self.spark, self.say = pipeline, request, spark, say
         self.settings: SourceSettings = config.settings
-        self.glue_database = config.glue_database
         self.publication = Publication(pipeline, request, config, spark, say=say)
         self.report, self.lake = self.publication.report, self.publication.lake
         self.tables = {table.name: table for table in (*pipeline.tables, *pipeline.upstream_tables)}
@@ -189,7 +287,7 @@ class Run:
                 _at_once(self._build, steps)
             self._check()
             self.publication.publish(table for table in self.pipeline.tables if table is not LOAD_AUDIT)
-            self._register()
+            self.publication.register(self.pipeline.tables)
             self._mark_days_done()
         finally:
             self.spark.catalog.clearCache()
@@ -305,14 +403,6 @@ class Run:
             return None
         shown = "; ".join(", ".join(f"{key} {value}" for key, value in row.asDict().items()) for row in rows)
         return f"{check.name} ({shown})"
-
-    def _register(self) -> None:
-        if self.glue_database:
-            # AWS' client is there only where it is needed.
-            from etl_spark.stores.glue import register
-
-            with self.report.timed(f"Glue database {self.glue_database}", self.say):
-                register(self.glue_database, [(table, self.lake.path(table)) for table in self.pipeline.tables])
 
     def _mark_days_done(self) -> None:
         with self._timed([LOAD_AUDIT]):

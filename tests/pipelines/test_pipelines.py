@@ -54,7 +54,8 @@ def _parts(intake: Intake) -> dict[str, set[str]]:
 
 
 def _steps(pipeline: Pipeline) -> tuple[Step, ...]:
-    return (*(intake.step for intake in pipeline.intakes), *pipeline.steps)
+    evaluation = (pipeline.evaluator.step,) if pipeline.evaluator else ()
+    return (*(intake.step for intake in pipeline.intakes), *pipeline.steps, *evaluation)
 
 
 def test_every_input_is_a_source_or_an_earlier_output(pipeline: Pipeline) -> None:
@@ -85,6 +86,15 @@ def test_steps_that_run_at_once_need_nothing_of_each_other(pipeline: Pipeline) -
         made = {table.name for step in turn for table in step.outputs}
         assert turn
         assert not made & {one.of for step in turn for one in step.inputs}
+
+
+def test_an_evaluator_takes_one_table_of_snapshots_and_shows_what_it_makes(pipeline: Pipeline) -> None:
+    if pipeline.evaluator:
+        step = pipeline.evaluator.step
+        ((of, part),) = ((one.of, one.part) for one in step.inputs)
+        assert [(len(table.replaces), part) for table in pipeline.tables if table.name == of] == [(1, "asked")]
+        assert set(pipeline.evaluator.shown) <= set(step.outputs[0].column_names)
+        assert not set(step.outputs) & set(pipeline.tables)
 
 
 def test_a_source_has_no_name_of_a_table() -> None:
@@ -124,7 +134,13 @@ def test_the_audit_and_the_quarantine_are_made_where_a_source_is_read(pipeline: 
 
 
 def tables() -> list[Table]:
-    return list({table.name: table for pipeline in PIPELINES.values() for table in pipeline.tables}.values())
+    return list(
+        {
+            table.name: table
+            for pipeline in PIPELINES.values()
+            for table in (*pipeline.tables, *pipeline.evaluated_tables)
+        }.values()
+    )
 
 
 @pytest.mark.parametrize("table", tables(), ids=lambda table: table.name)

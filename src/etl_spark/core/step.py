@@ -193,6 +193,18 @@ class Generator:
     sizes: tuple[Size, ...]
 
 
+@dataclass(frozen=True)
+class Evaluator:
+    """What `etl-spark JOB evaluate` does with a table of the job, apart from its runs: `step` makes tables of its rows.
+
+    `shown` are columns of the first of these, for a person to read.
+    """
+
+    doc: str
+    step: Step
+    shown: tuple[str, ...]
+
+
 def _asked(asked: DateRange, settings: Any) -> DateRange:
     return asked
 
@@ -258,6 +270,7 @@ class Pipeline:
     checks: tuple[Check, ...] = ()
     generator: Generator | None = None
     mart: Mart | None = None
+    evaluator: Evaluator | None = None
 
     def audited_as(self, intake: Intake) -> str:
         """The pipeline that load_audit names for what is taken in of a source: each of several has rows of its own."""
@@ -285,6 +298,11 @@ class Pipeline:
         """The tables that it makes, each once."""
         steps = (*(intake.step for intake in self.intakes), *self.steps)
         return tuple(dict.fromkeys(table for step in steps for table in step.outputs))
+
+    @property
+    def evaluated_tables(self) -> tuple[Table, ...]:
+        """The tables that its evaluator makes: defined and published with the others, and left alone by a run."""
+        return self.evaluator.step.outputs if self.evaluator else ()
 
     @property
     def upstream_tables(self) -> tuple[Table, ...]:

@@ -109,7 +109,9 @@ def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
 def _parser() -> _Parser:
     from etl_spark.pipelines import PIPELINES
 
-    jobs = {name: pipeline.doc for name, pipeline in PIPELINES.items()} | _HERE
+    jobs = {name: pipeline.doc for name, pipeline in PIPELINES.items()}
+    jobs |= {f"{name} evaluate": one.evaluator.doc for name, one in PIPELINES.items() if one.evaluator}
+    jobs |= _HERE
     parser = _Parser(
         prog="submit.sh",
         usage="submit.sh [--target TARGET] [options of the target] JOB [options of the job]",
@@ -252,10 +254,16 @@ def _submission(options: argparse.Namespace, job: Sequence[str]) -> tuple[Submis
         file=place,
         source=getattr(asked, "source", None),
         mapping=mapping,
-        reads=name != "publish",
+        # A command that takes no source reads the lake.
+        reads="source" in asked,
     )
     sinks = tuple(getattr(asked, "sink", None) or ())
-    what = asked.pipeline.name if name == "stream" else f"{asked.start_date}..{asked.end_date}"
+    if name == "stream":
+        label = asked.pipeline.name
+    else:
+        label = f"{asked.start_date or ''}..{asked.end_date or ''}"
+    if arguments[:1] == ["evaluate"]:
+        label = f"evaluate {label}"
     conf = {**found.spark, **_properties(options.properties_file), **_pairs("--conf", options.conf)}
     # The cluster's, and the master's.
     left_out = ("spark.master", "spark.driver.host", "spark.driver.bindAddress")
@@ -264,7 +272,7 @@ def _submission(options: argparse.Namespace, job: Sequence[str]) -> tuple[Submis
         Submission(
             job=name,
             arguments=tuple(arguments),
-            label=f"etl_spark {name} {what}",
+            label=f"etl_spark {name} {label}",
             source=source,
             output=output,
             place=place,

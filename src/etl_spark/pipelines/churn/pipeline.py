@@ -9,6 +9,7 @@ from etl_spark.core.step import (
     NOTHING,
     Check,
     DailyFiles,
+    Evaluator,
     Generator,
     Intake,
     Pipeline,
@@ -25,11 +26,14 @@ from etl_spark.core.step import (
 )
 from etl_spark.pipelines.churn.activity import build_activity, web_reach
 from etl_spark.pipelines.churn.checks import balance
+from etl_spark.pipelines.churn.evaluation import evaluate
 from etl_spark.pipelines.churn.profiles import PROFILES, read_profiles
 from etl_spark.pipelines.churn.settings import ChurnSettings, feature_days, label_days
 from etl_spark.pipelines.churn.snapshots import build_datasets, build_dictionary
 from etl_spark.pipelines.churn.tables import (
+    CHURN_CALIBRATION,
     CHURN_DATASET,
+    CHURN_EVALUATION,
     CHURN_FEATURE,
     CHURN_SCORING,
     CHURN_TRAINING,
@@ -161,5 +165,15 @@ CHURN = Pipeline(
             Size("visits_per_day", 10, "visits without an order, on a mean day"),
             Size("posts_per_day", 6, "posts a day, on average"),
         ),
+    ),
+    evaluator=Evaluator(
+        doc="how well models tell who leaves, by the training table",
+        step=Step(
+            evaluate,
+            inputs=(asked(CHURN_TRAINING),),
+            outputs=(CHURN_EVALUATION, CHURN_CALIBRATION),
+            parameters=("asked", "label_days", "evaluation"),
+        ),
+        shown=("split", "model", "row_count", "churn_rate", "auc", "average_precision", "brier", "top_tenth_lift"),
     ),
 )

@@ -48,6 +48,25 @@ class SplitShares:
             raise UsageError("split: validation and test are shares above 0 that leave something to train on")
 
 
+@dataclass(frozen=True)
+class ModelTrial:
+    """What models are fitted to and tried on: at most `max_rows` of each split, and no fewer than `min_rows`.
+
+    `seed` draws the customers, where there are more, and `max_trees` bounds what is boosted.
+    """
+
+    min_rows: int
+    max_rows: int
+    max_trees: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        if self.min_rows < 2 or self.max_rows < self.min_rows:
+            raise UsageError("evaluation: min_rows must be at least 2, and max_rows no less than that")
+        if self.max_trees < 1:
+            raise UsageError(f"evaluation.max_trees must be at least 1, not {self.max_trees}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class ChurnSettings(DailySettings, ItemSettings):
     """`label_days` without a purchase after a snapshot are what is foretold."""
@@ -56,6 +75,7 @@ class ChurnSettings(DailySettings, ItemSettings):
     snapshot_every: Literal["day", "week", "month"]
     label_days: int
     split: SplitShares
+    evaluation: ModelTrial
 
     def __post_init__(self) -> None:
         super().__post_init__()

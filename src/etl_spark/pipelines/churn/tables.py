@@ -6,7 +6,7 @@ complete for a day once that day is over, and nothing that comes later changes i
 
 from __future__ import annotations
 
-from etl_spark.core.table import MONEY, Column, Table
+from etl_spark.core.table import END_DATE, MONEY, START_DATE, Column, Table
 from etl_spark.pipelines.churn.features import FEATURES, RATIO
 
 KINDS = ("view", "search", "add_to_cart", "checkout", "other")
@@ -233,4 +233,50 @@ CHURN_DATASET = Table(
     ),
     grain=("snapshot_date", "feature"),
     replaces=("snapshot_date",),
+)
+
+_MODEL = Column("model", "VARCHAR(32)", "recency, logistic_regression or gradient_boosted_trees")
+
+
+def _ratio(name: str, doc: str) -> Column:
+    return Column(name, RATIO, doc)
+
+
+CHURN_EVALUATION = Table(
+    name="churn_evaluation",
+    doc="One row per evaluated range, split that no model was fitted to, and model: how well it tells who leaves.",
+    columns=(
+        START_DATE,
+        END_DATE,
+        Column("split", "VARCHAR(10)", "validation, by which its parameters were chosen, or test"),
+        _MODEL,
+        Column("row_count", "BIGINT", "rows of the split that were scored"),
+        _ratio("churn_rate", "share of them that left"),
+        _ratio("auc", "chance that one who left has a higher score than one who stayed; 0.5 is chance"),
+        _ratio("average_precision", "area under precision and recall; churn_rate is chance"),
+        _ratio("brier", "mean squared error of the probabilities; 0 is best"),
+        _ratio("calibration_error", "how far, in the mean, a tenth by score is off what it foretells"),
+        _ratio("top_tenth_lift", "how many times more leave of the tenth with the highest scores than of all"),
+        Column("parameters", "VARCHAR(64)", "what validation chose; null where there is no choice", nullable=True),
+        Column("train_row_count", "BIGINT", "rows it was fitted to"),
+        Column("schema_fingerprint", "VARCHAR(16)", "of the names and types of all features, as in churn_dataset"),
+    ),
+    grain=("start_date", "end_date", "split", "model"),
+    replaces=("start_date", "end_date"),
+)
+CHURN_CALIBRATION = Table(
+    name="churn_calibration",
+    doc="One row per evaluated range, model and tenth of the test split by falling score; like scores stay together.",
+    columns=(
+        START_DATE,
+        END_DATE,
+        _MODEL,
+        Column("bin", "INT", "1, the most likely to leave, to 10"),
+        Column("row_count", "BIGINT", "rows of the test split"),
+        _ratio("mean_predicted", "mean of the probabilities of leaving"),
+        _ratio("observed_rate", "share of them that left"),
+        _ratio("lift", "observed_rate in times that of the whole split"),
+    ),
+    grain=("start_date", "end_date", "model", "bin"),
+    replaces=("start_date", "end_date"),
 )
