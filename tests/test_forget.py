@@ -37,6 +37,8 @@ from etl_spark.stores.records import RunRecord
 from tests.databases import Server
 from tests.leaks import written_in
 
+pytestmark = pytest.mark.default_spark
+
 DAYS = DateRange(date(2024, 3, 29), date(2024, 3, 31))
 SNAPSHOT = date(2024, 4, 1)
 SALES_RUN = ("sales", "--start-date", str(DAYS.start), "--end-date", str(DAYS.end))
@@ -153,7 +155,7 @@ def write_more(shop: Shop) -> None:
 
 
 def write_row(lake: Lake, spark: SparkSession, table: Table, **values: Any) -> None:
-    of_type = {"DATE": DAYS.end, "TIMESTAMP": datetime(2024, 3, 31, 12), "BOOLEAN": True}
+    of_type: dict[str, Any] = {"DATE": DAYS.end, "TIMESTAMP": datetime(2024, 3, 31, 12), "BOOLEAN": True}
     full = {one.name: of_type.get(one.type, "a" if one.length else 1) for one in table.columns} | values
     scope: Scope = ({name: full[name] for name in table.replaces},)
     df = local_frame(spark, [tuple(full.values())], table.schema)
@@ -215,7 +217,8 @@ def whole_words(output: Path, person: Person) -> set[str]:
             if file.suffix == ".parquet":
                 content += str(sql.execute("FROM read_parquet(?)", [str(file)]).fetchall()).encode()
             if file.suffix == ".csv":
-                content += b" ".join(base64.b64decode(one) for one in re.findall(rb"[A-Za-z0-9+/]{20,}=*", content))
+                texts = re.findall(rb"(?:[A-Za-z0-9+/]{4}){5,}", content)
+                content += b" ".join(map(base64.b64decode, texts))
             if word.search(content):
                 found.add(str(file.relative_to(output)))
     return found
@@ -284,12 +287,9 @@ def test_exports_and_warehouse_are_as_the_lake(shop: Shop, outcome: Outcome, dat
         assert sorted(loaded) == sorted((row[place],) for row in outcome.after[table])
 
 
-def test_again_or_for_nobody_it_changes_nothing(
-    shop: Shop, outcome: Outcome, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for customer in (shop.person.id, "nobody's"):
-        assert shop.run("forget", customer) == 0
-        assert "nothing named the customer" in capsys.readouterr().out
+def test_again_it_changes_nothing(shop: Shop, outcome: Outcome, capsys: pytest.CaptureFixture[str]) -> None:
+    assert shop.run("forget", shop.person.id) == 0
+    assert "nothing named the customer" in capsys.readouterr().out
     assert shop.lake() == outcome.after
     assert main(["forget", "(unknown)", "--output", str(shop.output)]) == 2
     assert main(["forget", "C1", "--output", str(shop.output.parent / "none")]) == 3

@@ -119,6 +119,8 @@ HISTORY_OPTIONS = {
     "spark.databricks.delta.retentionDurationCheck.enabled": "false",
     # Files are listed by as many tasks, however few there are; it is 10,000 if not said otherwise.
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "8",
+    # Two commits more for each table.
+    "spark.databricks.delta.vacuum.logging.enabled": "false",
 }
 """What Spark must be told for drop_history()."""
 
