@@ -80,7 +80,8 @@ def touched(rows: DataFrame, table: Table, customer: Customer) -> list[tuple[Par
 def forgotten(rows: DataFrame, table: Table, customer: Customer) -> DataFrame:
     """`rows` of `table` as they are without the customer.
 
-    Rows that differ in who they named alone, or in a line that was turned away, are added up to one.
+    Rows that differ in who they named alone, or in a line that was turned away, are added up to one, or to none where
+    that comes to nothing.
     """
     is_named = names(table, customer)
     if table.forgets == "row":
@@ -90,8 +91,14 @@ def forgotten(rows: DataFrame, table: Table, customer: Customer) -> DataFrame:
     without = rows.withColumn(column, F.when(is_named, value).otherwise(F.col(column)))
     if not is_merged(table):
         return table.conform(without)
-    sums = [F.sum(name).alias(name) for name in table.column_names if name not in table.grain]
-    return table.conform(without.groupBy(*table.grain).agg(*sums))
+    is_nobody = F.col(column) == value
+    sums = {
+        one.name: F.sum(F.when(is_nobody, 0).otherwise(F.col(one.name)) if one.needs_name else one.name)
+        for one in table.columns
+        if one.name not in table.grain
+    }
+    added = without.groupBy(*table.grain).agg(*(total.alias(name) for name, total in sums.items()))
+    return table.conform(added.where(reduce(or_, (F.col(name) != 0 for name in sums))))
 
 
 def unknown_in(table: Table) -> tuple[str, str | int | None]:

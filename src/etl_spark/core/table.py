@@ -41,12 +41,16 @@ _TYPES: Mapping[str, T.DataType] = {
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its Spark DDL type, `VARCHAR(n)` for text, and what it means."""
+    """One column: its Spark DDL type, `VARCHAR(n)` for text, and what it means.
+
+    One that `needs_name` counts what only somebody known can have: it is 0 for the unknown.
+    """
 
     name: str
     type: str
     doc: str
     nullable: bool = False
+    needs_name: bool = False
 
     @property
     def length(self) -> int | None:

@@ -89,7 +89,7 @@ class Lake:
         takes the place of all that came before, as Delta's own clean-up does it a month later. A reader that is still
         at an earlier version fails. Delta must let files go that are younger than a week: see HISTORY_OPTIONS.
         """
-        if not self._exists(table):
+        if not self._exists(table) or not self._has_history(table):
             return
         delta = f"delta.`{self.path(table).replace('`', '``')}`"
         self._spark.sql(f"VACUUM {delta} RETAIN 0 HOURS")
@@ -107,6 +107,21 @@ class Lake:
             if entry.name.startswith(".") or _version(entry.name) < kept:
                 self._output.remove(entry.path)
 
+    def _has_history(self, table: Table) -> bool:
+        """Whether there is a file, or anything in the log about one, that is not of the last version."""
+        files = self._spark.read.format("delta").load(self.path(table)).inputFiles()
+        last = {_name(file) for file in files}
+        log = self._output.entries(f"{self.path(table)}/_delta_log")
+        commits = [one for one in log if one.name.endswith(".json") and not one.is_hidden]
+        drafts = [one for one in log if one.name.startswith(".")]
+        if drafts or len(commits) > _FEW or any(one.name not in last for one in self._output.files(self.path(table))):
+            return True
+        told = (
+            re.findall(r'^{"(?:add|remove)":{"path":"([^"]+)"', self._output.read_text(one.path), re.M)
+            for one in commits
+        )
+        return any(_name(path) not in last for paths in told for path in paths)
+
     def _exists(self, table: Table) -> bool:
         # A first write that died leaves files, and perhaps a log without a commit: no table yet.
         log = f"{self.path(table)}/_delta_log"
@@ -123,6 +138,15 @@ HISTORY_OPTIONS = {
     "spark.databricks.delta.vacuum.logging.enabled": "false",
 }
 """What Spark must be told for drop_history()."""
+
+
+_FEW = 10
+"""Commits that are read to see whether there is anything to clear. Delta makes a checkpoint after as many."""
+
+
+def _name(path: str) -> str:
+    """Of a data file, in which Delta writes nothing that a URI would escape."""
+    return path.rpartition("/")[2]
 
 
 def _version(name: str) -> float:

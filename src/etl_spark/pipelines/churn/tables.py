@@ -126,6 +126,10 @@ def _count(name: str, doc: str) -> Column:
     return Column(name, "BIGINT", doc)
 
 
+def _visits(name: str, doc: str) -> Column:
+    return Column(name, "BIGINT", doc, needs_name=True)
+
+
 _ARRIVAL = (
     Column("arrival_date", "DATE", "day on which it became known"),
     Column("activity_date", "DATE", "day on which it happened, UTC"),
@@ -144,9 +148,9 @@ WEB = (
     _count("search_count", "searches"),
     _count("cart_count", "things put into a cart"),
     _count("checkout_count", "checkouts"),
-    _count("session_count", "visits; of the unknown customer, those of customers since forgotten alone"),
-    _count("cart_session_count", "visits with something put into a cart"),
-    _count("checkout_session_count", "visits with both that and a checkout"),
+    _visits("session_count", "visits; 0 for the unknown customer"),
+    _visits("cart_session_count", "visits with something put into a cart"),
+    _visits("checkout_session_count", "visits with both that and a checkout"),
 )
 SOCIAL = (
     _count("mention_count", "posts that mention the shop"),
