@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -19,9 +20,12 @@ from etl_spark import __version__, config, log, session
 from etl_spark.core.audit import AMOUNT_PARTS, Measure
 from etl_spark.core.database import driver_packages
 from etl_spark.core.errors import EtlError
-from etl_spark.core.request import Request, StreamRequest
+from etl_spark.core.forget import FORGOTTEN, Customer, whole_word
+from etl_spark.core.request import ForgetRequest, Request, StreamRequest
 from etl_spark.core.step import Pipeline, Stream
-from etl_spark.pipelines import PIPELINES
+from etl_spark.forget import Forgetting, Found
+from etl_spark.pipelines import PIPELINES, all_tables
+from etl_spark.pipelines.sales.pipeline import SALES
 from etl_spark.quality import Tally
 from etl_spark.runner import Evaluation, Publication, Report, Run
 from etl_spark.stores.records import RunRecord
@@ -188,6 +192,53 @@ def stream_recorded(
     return int(values["exit_code"])
 
 
+def forget_recorded(
+    request: ForgetRequest, *, config_file: Path | None, spark_options: Mapping[str, str] | None = None
+) -> int:
+    """Forgets a customer, prints where there was something, and leaves a record that names nobody."""
+    words = whole_word(Customer(request.customer_id, 0).words)
+    hidden = partial(re.sub, words, FORGOTTEN)
+    record = RunRecord(request.output, request.run_id)
+    log.set_up(request.run_id, record.log, hidden)
+    found: list[Found] = []
+    spark: SparkSession | None = None
+    values: dict[str, Any] = {
+        "run_id": request.run_id,
+        "version": __version__,
+        "spark_version": pyspark.__version__,
+        "output": request.output,
+        "sinks": request.sinks,
+        "started_at": _now(),
+        "exit_code": None,
+        "error": None,
+    }
+    started = time.monotonic()
+    with _outcome(values, record), record.alone():
+        record.save(values, None)
+        # Of any job: of its own there are no settings.
+        settings = config.load(SALES.name, SALES.settings, pipelines=PIPELINES, file=config_file, reads=False)
+        log.LOGGER.info("starting Spark")
+        spark = session.start(
+            "forget",
+            settings.spark if spark_options is None else spark_options,
+            run_id=request.run_id,
+            log=record.log,
+            packages=packages(settings, request.sinks, (request.output,)),
+        )
+        record.save(values, spark)
+        found = Forgetting(all_tables(), request, settings, spark, say=log.LOGGER.info).go()
+    values |= {"ended_at": _now(), "took_seconds": round(time.monotonic() - started, 3)}
+    values["found"] = [asdict(one) for one in found]
+    if values["error"]:
+        values["error"] = hidden(values["error"])
+    record.save(values, spark)
+    if values["error"]:
+        print(f"etl-spark: {values['error']}", file=sys.stderr)
+    else:
+        print(forget_summary(found, record.place))
+    return int(values["exit_code"])
+
+
 def install_marts(*, config_file: Path | None, at: str) -> int:
     """Installs the data marts of all pipelines in MySQL, and prints what was done. Returns the exit code."""
     # What a cluster that loads no warehouse need not have.
@@ -227,6 +278,12 @@ def stream_summary(stream: Stream, report: StreamReport, places: Sequence[str], 
         f"  record     {record}",
     ]
     return "\n".join(lines)
+
+
+def forget_summary(found: Sequence[Found], record: str) -> str:
+    """What a person wants to know of a customer who is forgotten."""
+    said = [f"  {one.rows:>10,} {one.what} {'made unknown' if one.kept else 'removed'} in {one.place}" for one in found]
+    return "\n".join(("done: forgotten", *(said or ["  nothing named the customer"]), f"  record     {record}"))
 
 
 def _counted(total: Tally, measure: Measure) -> list[str]:

@@ -169,6 +169,7 @@ def _parser() -> _Parser:
         _add_places(subject)
         _add_sinks(subject, SINKS)
     _add_streams(commands)
+    _add_forget(commands)
     ddl = commands.add_parser("ddl", help="the statements that make all tables in a warehouse")
     ddl.set_defaults(command=_print_ddl)
     ddl.add_argument("--sink", metavar="NAME", choices=tuple(DDL), required=True, help=", ".join(DDL))
@@ -234,6 +235,36 @@ def _add_streams(commands: argparse._SubParsersAction[_Parser]) -> None:
         subject.add_argument(
             "--every", metavar="SECONDS", type=_count, help="how often --watch looks for more (default: 60)"
         )
+
+
+def _add_forget(commands: argparse._SubParsersAction[_Parser]) -> None:
+    from etl_spark.core.sinks import WAREHOUSES
+
+    forget = commands.add_parser(
+        "forget",
+        help="one customer of the shop, wherever anything is kept of them",
+        description="Removes one customer from the lake with its old versions, the exports, the records of runs, and "
+        "the warehouses named. What is sold stays sold, to nobody known. Forget the customer at the sources first: "
+        "what they have is taken in again. Done again, or for a customer who is not there, it changes nothing.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    forget.set_defaults(command=_forget)
+    forget.add_argument("customer", metavar="CUSTOMER", type=_customer_id, help="customer_id, as the shop has it")
+    _add_places(forget)
+    forget.add_argument(
+        "--sink",
+        metavar="NAME",
+        action="append",
+        choices=tuple(WAREHOUSES),
+        help=f"a warehouse that has tables of the shop; repeatable: {', '.join(WAREHOUSES)}",
+    )
+
+
+def _customer_id(text: str) -> str:
+    if not 1 <= len(text) <= 64 or not text.isprintable() or text != text.strip() or text == "(unknown)":
+        raise argparse.ArgumentTypeError("that is no customer_id")
+    return text
 
 
 def _add_range(parser: _Parser, *, or_else: str = "") -> None:
@@ -393,6 +424,19 @@ def _evaluate(options: argparse.Namespace) -> int:
     return run_recorded(
         options.pipeline, request, config_file=options.config, spark_options=options.spark, work=Evaluation
     )
+
+
+def _forget(options: argparse.Namespace) -> int:
+    from etl_spark.application import forget_recorded
+    from etl_spark.core.request import ForgetRequest
+
+    request = ForgetRequest(
+        customer_id=options.customer,
+        run_id=_run_id("forget", options.run_key),
+        output=_output(options),
+        sinks=tuple(dict.fromkeys(options.sink or ())),
+    )
+    return forget_recorded(request, config_file=options.config, spark_options=options.spark)
 
 
 def _run_id(work: str, key: str | None) -> str:

@@ -28,3 +28,13 @@ class StreamRequest:
     run_id: str
     output: str
     every: int | None
+
+
+@dataclass(frozen=True)
+class ForgetRequest:
+    """To forget one customer of the shop. `sinks` are warehouses: lake and exports are looked through in any case."""
+
+    customer_id: str
+    run_id: str
+    output: str
+    sinks: tuple[str, ...]

@@ -18,6 +18,7 @@ from pyspark.sql import SparkSession
 from etl_spark.core.dates import DateRange
 from etl_spark.core.errors import EtlError, InputError, UsageError
 from etl_spark.core.filesystem import FileSystem
+from etl_spark.core.forget import FORGOTTEN
 from etl_spark.core.uri import local_path
 
 
@@ -69,6 +70,39 @@ class RunRecord:
             except BlockingIOError:
                 raise EtlError(f"another run is writing to {self._output}: wait for it to end") from None
             yield
+
+
+def forget_in_records(output: FileSystem, words: str) -> int:
+    """Removes what the regular expression `words` finds in records, and in lines of logs; returns how many of these.
+
+    A run that fails may tell of a row. Of a log the whole line goes, of a record the value.
+    """
+    count = 0
+    for path in output.paths(output.path("_runs")):
+        text = output.read_text(path)
+        found = sum(1 for line in text.splitlines() if re.search(words, line))
+        count += found
+        log = local_path(path)
+        if found and path.endswith(".json"):
+            output.write_text(path, json.dumps(_without(json.loads(text), words), indent=2, ensure_ascii=False) + "\n")
+        elif found and log is not None:
+            # In its place: this run's own log stays open, and is written on behind its end.
+            kept = "".join(line for line in text.splitlines(keepends=True) if not re.search(words, line))
+            with log.open("r+", encoding="utf-8", newline="") as stream:
+                stream.write(kept)
+                stream.truncate()
+    return count
+
+
+def _without(value: Any, words: str) -> Any:
+    match value:
+        case dict():
+            return {name: _without(one, words) for name, one in value.items()}
+        case list():
+            return [_without(one, words) for one in value]
+        case str() if re.search(words, value):
+            return FORGOTTEN
+    return value
 
 
 def require_completed_run(output: FileSystem, pipeline: str, asked: DateRange) -> None:

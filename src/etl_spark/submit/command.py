@@ -28,6 +28,7 @@ _HERE = {
     "publish JOB": "what the lake has of a range that was run, into more sinks",
     "stream STREAM": "what has arrived of what arrives without end, taken in once each",
     "ddl, mart, generate": "with the target local only: tables as SQL, the data mart, samples",
+    "forget CUSTOMER": "with the target local only: one customer, removed wherever anything is kept",
 }
 
 _EPILOG = """\

@@ -32,6 +32,7 @@ WEB_EVENT = Table(
     grain=("log_date", "event_id"),
     replaces=("log_date",),
     exported=False,
+    forgets="customer",
 )
 WEB_REJECTED = Table(
     name="web_rejected",
@@ -40,6 +41,7 @@ WEB_REJECTED = Table(
     grain=("log_date", "file", "reason", "line"),
     replaces=("log_date",),
     exported=False,
+    forgets="line",
 )
 
 CUSTOMER_PROFILE = Table(
@@ -59,6 +61,7 @@ CUSTOMER_PROFILE = Table(
     grain=("extract_date", "customer_id"),
     replaces=("extract_date",),
     exported=False,
+    forgets="row",
 )
 PROFILE_REJECTED = Table(
     name="profile_rejected",
@@ -73,6 +76,7 @@ PROFILE_REJECTED = Table(
     grain=("extract_date", "file", "reason", "line"),
     replaces=("extract_date",),
     exported=False,
+    forgets="line",
 )
 
 SOCIAL_EVENT = Table(
@@ -95,6 +99,7 @@ SOCIAL_EVENT = Table(
     grain=("arrival_date", "event_id"),
     replaces=("arrival_date",),
     exported=False,
+    forgets="customer",
 )
 SOCIAL_REJECTED = Table(
     name="social_rejected",
@@ -109,14 +114,20 @@ SOCIAL_REJECTED = Table(
     grain=("arrival_date", "file", "reason", "line"),
     replaces=("arrival_date",),
     exported=False,
+    forgets="line",
 )
 
 UNKNOWN_CUSTOMER = "(unknown)"
-"""Who did what nobody known did: orders without a customer of dim_customer, visits without a login."""
+"""Who did what nobody known did: orders without a customer of dim_customer, visits without a login, all of those who
+are forgotten."""
 
 
 def _count(name: str, doc: str) -> Column:
     return Column(name, "BIGINT", doc)
+
+
+def _visits(name: str, doc: str) -> Column:
+    return Column(name, "BIGINT", doc, needs_name=True)
 
 
 _ARRIVAL = (
@@ -137,9 +148,9 @@ WEB = (
     _count("search_count", "searches"),
     _count("cart_count", "things put into a cart"),
     _count("checkout_count", "checkouts"),
-    _count("session_count", "visits; 0 for the unknown customer"),
-    _count("cart_session_count", "visits with something put into a cart"),
-    _count("checkout_session_count", "visits with both that and a checkout"),
+    _visits("session_count", "visits; 0 for the unknown customer"),
+    _visits("cart_session_count", "visits with something put into a cart"),
+    _visits("checkout_session_count", "visits with both that and a checkout"),
 )
 SOCIAL = (
     _count("mention_count", "posts that mention the shop"),
@@ -155,6 +166,7 @@ CUSTOMER_ACTIVITY_DAILY = Table(
     grain=("arrival_date", "activity_date", "customer_id"),
     replaces=("arrival_date",),
     exported=False,
+    forgets="customer",
 )
 CUSTOMER_CATEGORY_DAILY = Table(
     name="customer_category_daily",
@@ -168,6 +180,7 @@ CUSTOMER_CATEGORY_DAILY = Table(
     grain=("arrival_date", "activity_date", "customer_id", "category"),
     replaces=("arrival_date",),
     exported=False,
+    forgets="customer",
 )
 
 _SNAPSHOT = Column("snapshot_date", "DATE", "the snapshot is taken when this day begins, UTC")
@@ -185,6 +198,7 @@ CHURN_TRAINING = Table(
     grain=("snapshot_date", "customer_id"),
     replaces=("snapshot_date",),
     distributed_by="customer_id",
+    forgets="row",
 )
 CHURN_SCORING = Table(
     name="churn_scoring",
@@ -193,6 +207,7 @@ CHURN_SCORING = Table(
     grain=("snapshot_date", "customer_id"),
     replaces=("snapshot_date",),
     distributed_by="customer_id",
+    forgets="row",
 )
 CHURN_FEATURE = Table(
     name="churn_feature",
