@@ -1,4 +1,4 @@
-"""The sales job up to its star: what is made of that depends on it alone, and takes as long again."""
+"""The sales job as far as a test needs it: what is made of the rest depends on that alone, and takes as long again."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from etl_spark.core.step import Step
 from etl_spark.pipelines import PIPELINES
 from etl_spark.pipelines.sales.pipeline import SALES
 from etl_spark.pipelines.sales.tables import FACT_SALES
@@ -16,10 +17,22 @@ from etl_spark.pipelines.sales.tables import FACT_SALES
 @contextmanager
 def star_alone() -> Iterator[None]:
     """While it lasts, `etl-spark sales` makes nothing of fact_sales."""
-    steps = tuple(step for step in SALES.steps if FACT_SALES.name not in {one.of for one in step.inputs})
-    star = replace(SALES, steps=steps)
-    made = {table.name for table in star.tables}
+    with _with(tuple(step for step in SALES.steps if FACT_SALES.name not in {one.of for one in step.inputs})):
+        yield
+
+
+@contextmanager
+def extracts_alone() -> Iterator[None]:
+    """While it lasts, `etl-spark sales` makes nothing of what it has read."""
+    with _with(()):
+        yield
+
+
+@contextmanager
+def _with(steps: tuple[Step, ...]) -> Iterator[None]:
+    pipeline = replace(SALES, steps=steps)
+    made = {table.name for table in pipeline.tables}
     checks = tuple(check for check in SALES.checks if {one.of for one in check.inputs} <= made)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(PIPELINES, SALES.name, replace(star, checks=checks))
+        patch.setitem(PIPELINES, SALES.name, replace(pipeline, checks=checks))
         yield

@@ -76,13 +76,16 @@ def raw_films(spark: SparkSession, source: str, days: DateRange) -> dict[Table, 
 
 
 def rental_star(spark: SparkSession, source: Path, days: DateRange) -> dict[str, list[Row]]:
-    """The rows of the facts, and of what they have keys of, without the lake between the steps."""
-    made = raw_films(spark, str(source), days)
+    """The rows of the facts, and of what they have keys of.
+
+    Between the steps is memory where a run has the lake: without either, each table would be made of files anew.
+    """
+    made = {table: df.cache() for table, df in raw_films(spark, str(source), days).items()}
     tables = {table.name: table for table in RENTAL.tables}
     for step in RENTAL.steps:
         (output,) = step.outputs
         if output.name.startswith(("dim_", "bridge_", "fact_")) and output != DIM_DATE:
-            made[output] = output.conform(step.transform(*(made[tables[one.of]] for one in step.inputs)))
+            made[output] = output.conform(step.transform(*(made[tables[one.of]] for one in step.inputs))).cache()
     found = {
         table.name: df.orderBy(*table.grain).collect()
         for table, df in made.items()
