@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from etl_spark.cli import main
 from etl_spark.core.step import Step
 from etl_spark.pipelines import PIPELINES
 from etl_spark.pipelines.sales.pipeline import SALES
@@ -26,6 +28,14 @@ def extracts_alone() -> Iterator[None]:
     """While it lasts, `etl-spark sales` makes nothing of what it has read."""
     with _with(()):
         yield
+
+
+def make_what_churn_takes(output: Path) -> None:
+    """The star of the sample, and its posts, in the lake of `output`."""
+    with star_alone():
+        days = ("--start-date", "2024-01-01", "--end-date", "2024-07-31")
+        assert main(["sales", *days, "--output", str(output), "--sink", "parquet"]) == 0
+    assert main(["stream", "social", "--once", "--output", str(output)]) == 0
 
 
 @contextmanager

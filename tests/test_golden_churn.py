@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +15,34 @@ from pyspark.sql import SparkSession
 from textblob.en import sentiment
 
 from etl_spark.cli import main
+from etl_spark.core.audit import LOAD_AUDIT
 from etl_spark.core.table import Table
 from etl_spark.pipelines.churn.pipeline import CHURN
-from etl_spark.pipelines.churn.tables import CHURN_DATASET, CHURN_FEATURE, CHURN_SCORING, CHURN_TRAINING
+from etl_spark.pipelines.churn.tables import CHURN_SCORING, CHURN_TRAINING
+from tests import committed
 from tests.churn_sources import posts, profiles, web_events
-from tests.conftest import ROOT, SAMPLE
+from tests.committed import (
+    DAYS,
+    RANGE,
+    assert_committed,
+    assert_csv_holds_the_same,
+    audited,
+    committed_tables,
+    exported,
+    golden,
+)
+from tests.conftest import SAMPLE
 from tests.published import SINKS, Published
-from tests.star import star_alone
-from tests.test_golden import exported, plain
+from tests.star import make_what_churn_takes
 
-GOLDEN = ROOT / "tests" / "golden" / "churn"
-DAYS = ("2024-04-01", "2024-06-30")
-EXPORTED = [table for table in CHURN.tables if table.exported]
+EXPORTED = committed.EXPORTED["churn"]
+WEEKS = ("--start-date", DAYS["churn"][0], "--end-date", "2024-06-10")
 
 
-def churn(output: Path, first: str, last: str, *options: str) -> dict[str, Any]:
+def churn(output: Path, *options: str) -> dict[str, Any]:
     """The record of a run."""
     before = set((output / "_runs").glob("churn-*.json"))
-    assert main(["churn", "--start-date", first, "--end-date", last, "--output", str(output), *options]) == 0
+    assert main(["churn", *options, "--output", str(output)]) == 0
     (record,) = set((output / "_runs").glob("churn-*.json")) - before
     found = json.loads(record.read_text())
     assert isinstance(found, dict)
@@ -40,19 +51,15 @@ def churn(output: Path, first: str, last: str, *options: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def output(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A shorter range before the whole one, so that most of that stands there already."""
     place = tmp_path_factory.mktemp("output")
-    with star_alone():
-        sales = ["--start-date", "2024-01-01", "--end-date", "2024-07-31", "--sink", "parquet"]
-        assert main(["sales", *sales, "--output", str(place)]) == 0
-    assert main(["stream", "social", "--once", "--output", str(place)]) == 0
+    make_what_churn_takes(place)
     return place
 
 
 @pytest.fixture(scope="module")
 def records(output: Path) -> list[dict[str, Any]]:
     """Those of a run over the first weeks, and of one over the whole range."""
-    return [churn(output, DAYS[0], "2024-06-10", "--sink", "parquet"), churn(output, *DAYS)]
+    return [churn(output, *WEEKS, "--sink", "parquet"), churn(output, *RANGE["churn"])]
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +91,8 @@ def sql(output: Path, records: object) -> Iterator[duckdb.DuckDBPyConnection]:
             WHERE customer_key <> -1
             """
         )
-        connection.execute(f"CREATE TABLE expected AS {(GOLDEN / 'features.sql').read_text()}")
-        for table in EXPORTED:
+        connection.execute(f"CREATE TABLE expected AS {(golden('churn') / 'features.sql').read_text()}")
+        for table in EXPORTED.values():
             connection.execute(f"CREATE VIEW {table.name} AS {exported(output, table, 'parquet')}")
         yield connection
 
@@ -95,35 +102,35 @@ def test_every_feature_is_what_duckdb_works_out(sql: duckdb.DuckDBPyConnection, 
     names = [name for name in table.column_names if name != "split"]
     newest = "" if table is CHURN_TRAINING else "WHERE snapshot_date = DATE '2024-06-24'"
 
-    def values(source: str) -> list[tuple[Any, ...]]:
-        rows = sql.execute(f"SELECT {', '.join(names)} FROM {source} ORDER BY snapshot_date, customer_id").fetchall()
-        return [tuple(map(rounded, row)) for row in rows]
+    def rows(source: str) -> list[tuple[Any, ...]]:
+        return sql.execute(f"SELECT {', '.join(names)} FROM {source} ORDER BY snapshot_date, customer_id").fetchall()
 
-    found = values(table.name)
-    assert len(found) > 350
-    assert found == values(f"(FROM expected {newest})")
-
-
-def rounded(value: Any) -> Any:
-    """A number as far as it is stored: a mean has six decimals."""
-    is_number = isinstance(plain(value), float) and not isinstance(value, bool)
-    return round(float(value), 5) if is_number else value
-
-
-@pytest.mark.parametrize("table", [CHURN_DATASET, CHURN_FEATURE], ids=lambda table: table.name)
-def test_the_exports_are_the_committed_ones(sql: duckdb.DuckDBPyConnection, table: Table) -> None:
-    expected = sql.execute(f"FROM read_csv('{GOLDEN}/{table.name}.csv', all_varchar = true)").fetchall()
-    found = sql.execute(f"SELECT COLUMNS(*)::VARCHAR FROM {table.name}").fetchall()
-    assert sorted(found, key=str) == sorted(expected, key=str)
+    found, expected = rows(table.name), rows(f"(FROM expected {newest})")
+    assert len(found) == len(expected) > 350
+    differences = [
+        (*row[:2], name, value, wanted)
+        for row, other in zip(found, expected, strict=True)
+        for name, value, wanted in zip(names, row, other, strict=True)
+        if not is_same(value, wanted)
+    ]
+    assert differences == []
 
 
-@pytest.mark.parametrize("table", EXPORTED, ids=lambda table: table.name)
-def test_csv_and_parquet_hold_the_same(sql: duckdb.DuckDBPyConnection, output: Path, table: Table) -> None:
-    if table.name != "load_audit":
-        parquet, csv = (sql.execute(exported(output, table, one)).fetchall() for one in ("parquet", "csv"))
-        assert sorted([[plain(value) for value in row] for row in parquet], key=str) == sorted(
-            [[plain(value) for value in row] for row in csv], key=str
-        )
+def is_same(value: Any, wanted: Any) -> bool:
+    """A mean is stored with six decimals."""
+    is_number = isinstance(value, float | Decimal) and isinstance(wanted, int | float | Decimal)
+    return abs(float(value) - float(wanted)) <= 1e-6 if is_number else bool(value == wanted)
+
+
+@pytest.mark.parametrize("table", committed_tables("churn"), ids=lambda table: table.name)
+def test_the_exports_are_the_committed_ones(output: Path, records: object, table: Table) -> None:
+    assert_committed(output, "churn", table)
+
+
+@pytest.mark.parametrize("table", EXPORTED.values(), ids=EXPORTED)
+def test_csv_and_parquet_hold_the_same(output: Path, records: object, table: Table) -> None:
+    where = audited("churn") if table == LOAD_AUDIT else "true"
+    assert_csv_holds_the_same(output, table, where=where)
 
 
 def test_a_longer_range_costs_only_new_days(records: list[dict[str, Any]], output: Path) -> None:
@@ -131,7 +138,7 @@ def test_a_longer_range_costs_only_new_days(records: list[dict[str, Any]], outpu
     assert len(first["days_read"]) == first["days_found"] == 160
     assert (len(second["days_read"]), second["days_found"]) == (14, 174)
     assert (first["extracts_read"][-1], second["extracts_read"]) == ("2024-05-31", [])
-    again = churn(output, *DAYS, "--sink", "parquet")
+    again = churn(output, *RANGE["churn"], "--sink", "parquet")
     assert (again["days_read"], again["extracts_read"]) == ([], [])
     assert not any("customer_activity_daily" in name for name in again["times"])
 
@@ -145,4 +152,4 @@ def test_a_warehouse_holds_the_same(
     published: Mapping[str, Published],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    published[sink].assert_holds_the_same(CHURN, DAYS, output, monkeypatch, times=1)
+    published[sink].assert_holds_the_same(CHURN, DAYS["churn"], output, monkeypatch, times=1)

@@ -259,10 +259,7 @@ def _submission(options: argparse.Namespace, job: Sequence[str]) -> tuple[Submis
         reads="source" in asked,
     )
     sinks = tuple(getattr(asked, "sink", None) or ())
-    if name == "stream":
-        label = asked.pipeline.name
-    else:
-        label = f"{asked.start_date or ''}..{asked.end_date or ''}"
+    label = asked.pipeline.name if name == "stream" else f"{asked.start_date or ''}..{asked.end_date or ''}"
     if arguments[:1] == ["evaluate"]:
         label = f"evaluate {label}"
     conf = {**found.spark, **_properties(options.properties_file), **_pairs("--conf", options.conf)}
