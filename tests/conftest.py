@@ -35,6 +35,9 @@ Daily = Callable[..., DataFrame]
 
 LONG = (
     "test_clusters.py",
+    "test_golden_churn.py",
+    "test_forget.py",
+    "pipelines/churn/test_stream.py",
     "test_sales_runs.py",
     "test_rental_runs.py",
     "test_runs.py",
