@@ -30,6 +30,9 @@ from typing import Any
 
 import duckdb
 
+# A script has its own folder on its path, and not the one above.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from benchmarks.faults import connect, ended, told, write_place
 from etl_spark import cli
 from etl_spark.core.audit import LOAD_AUDIT

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from pyspark.sql import SparkSession
 from textblob.en import sentiment
 
+from benchmarks.churn_faults import Kill, Trial
 from etl_spark.cli import main
 from etl_spark.core.audit import LOAD_AUDIT
 from etl_spark.core.table import Table
@@ -59,7 +61,9 @@ def output(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Pat
 @pytest.fixture(scope="module")
 def records(output: Path) -> list[dict[str, Any]]:
     """Those of a run over the first weeks, and of one over the whole range."""
-    return [churn(output, *WEEKS, "--sink", "parquet"), churn(output, *RANGE["churn"])]
+    first = churn(output, *WEEKS, "--sink", "parquet")
+    shutil.copytree(output, output.parent / "killed")
+    return [first, churn(output, *RANGE["churn"])]
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +145,18 @@ def test_a_longer_range_costs_only_new_days(records: list[dict[str, Any]], outpu
     again = churn(output, *RANGE["churn"], "--sink", "parquet")
     assert (again["days_read"], again["extracts_read"]) == ([], [])
     assert not any("customer_activity_daily" in name for name in again["times"])
+
+
+@pytest.mark.default_spark
+def test_nothing_is_lost_or_doubled_when_the_job_is_killed(output: Path, records: object) -> None:
+    """Twice, as benchmarks/churn_faults.py does it many times."""
+    trial = Trial(output.parent / "killed", (), spark_here=True)
+    # Once when some of what came in is stored, and once between the datasets, or in the first exports.
+    outcomes = [trial.kill(kill, RANGE["churn"]) for kill in (Kill(commits=2, delay=0), Kill(commits=5, delay=2))]
+    said = "\n".join(map(str, outcomes))
+    assert [outcome.was_running for outcome in outcomes] == [True, True], said
+    trial.run_to_end("churn", *RANGE["churn"])
+    assert trial.differences(output) == [], said
 
 
 @pytest.mark.default_spark
