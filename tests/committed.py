@@ -10,7 +10,6 @@ from etl_spark.core.audit import LOAD_AUDIT
 from etl_spark.core.table import Table
 from etl_spark.pipelines import PIPELINES
 from etl_spark.pipelines.calendar.dim_date import DIM_DATE
-from tests.conftest import ROOT
 
 DAYS = {
     "viewing": ("2022-04-01", "2022-04-30"),
@@ -33,7 +32,7 @@ _NOT_COMPARED = {"run_id", "source_uri", "modified_at", "checksum"}
 
 
 def golden(job: str) -> Path:
-    return ROOT / "tests" / "golden" / job
+    return Path(__file__).parent / "golden" / job
 
 
 def committed_tables(job: str) -> list[Table]:

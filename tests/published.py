@@ -9,8 +9,10 @@ import duckdb
 import pytest
 
 from etl_spark.cli import main
+from etl_spark.core.audit import LOAD_AUDIT
 from etl_spark.core.step import Pipeline
 from etl_spark.core.table import Table
+from tests.committed import audited
 from tests.databases import Server
 
 SINKS = ("mysql", "redshift")
@@ -54,12 +56,12 @@ class Published:
         for table in (table for table in pipeline.tables if table.exported):
             names = ", ".join(others.get(one.type, default).format(one.name) for one in table.columns)
             found = self.server.rows(f"SELECT {names} FROM {table.name}", database)
-            assert sorted(found, key=str) == sorted(exported(output, table), key=str), table.name
+            assert sorted(found, key=str) == sorted(exported(output, table, pipeline.name), key=str), table.name
             assert found
 
 
-def exported(output: Path, table: Table) -> list[tuple[str | None, ...]]:
-    """The exported rows, as text."""
+def exported(output: Path, table: Table, job: str) -> list[tuple[str | None, ...]]:
+    """The exported rows, as text; of load_audit, those of `job`."""
     text = {
         "TIMESTAMP": "strftime({}, '%Y-%m-%d %H:%M:%S.%f')",
         "BOOLEAN": "{}::INT",
@@ -69,4 +71,6 @@ def exported(output: Path, table: Table) -> list[tuple[str | None, ...]]:
     files = f"'{output}/parquet/{table.name}/**/data.parquet'"
     with duckdb.connect() as connection:
         connection.execute("SET timezone = 'UTC'")
-        return connection.execute(f"SELECT {columns} FROM read_parquet({files}, hive_partitioning = true)").fetchall()
+        rows = f"read_parquet({files}, hive_partitioning = true)"
+        where = audited(job) if table == LOAD_AUDIT else "true"
+        return connection.execute(f"SELECT {columns} FROM {rows} WHERE {where}").fetchall()
