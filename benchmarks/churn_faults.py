@@ -31,7 +31,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.faults import connect, ended, write_place
 from benchmarks.stream_faults import read
-from etl_spark import cli
 from etl_spark.core.audit import LOAD_AUDIT
 from etl_spark.core.dates import DateRange
 from etl_spark.pipelines.churn.pipeline import CHURN
@@ -66,19 +65,15 @@ class Outcome:
 
 
 class Trial:
-    """The job over sources that `places` name, as options, into `output`; it runs here where `spark_here` says so."""
+    """The job over sources that `places` name, as options, into `output`."""
 
-    def __init__(self, output: Path, places: Sequence[str], *, spark_here: bool) -> None:
-        self.output, self.places, self.spark_here = output, places, spark_here
+    def __init__(self, output: Path, places: Sequence[str]) -> None:
+        self.output, self.places = output, places
 
     def run_to_end(self, *arguments: str) -> None:
         """Any command of the application. Raises RuntimeError where it fails."""
-        given = (*arguments, *self.places, "--output", str(self.output))
-        if self.spark_here:
-            code = cli.main(given)
-        else:
-            command = [sys.executable, "-m", "etl_spark", *given]
-            code = subprocess.run(command, capture_output=True, check=False).returncode
+        command = [sys.executable, "-m", "etl_spark", *arguments, *self.places, "--output", str(self.output)]
+        code = subprocess.run(command, capture_output=True, check=False).returncode
         if code:
             raise RuntimeError(f"a run that nobody killed ended with {code}, see {self.output / '_runs'}")
 
@@ -160,7 +155,7 @@ def set_up(work: Path) -> Trial:
     jobs = {"sales": source / "sales", "social": source / "social", "churn": source}
     text = "".join(f'[{job}]\nsource = "{folder}"\n' for job, folder in jobs.items())
     place.write_text(text + place.read_text(encoding="utf-8"), encoding="utf-8")
-    trial = Trial(work / "output", ("--config", str(place)), spark_here=False)
+    trial = Trial(work / "output", ("--config", str(place)))
     trial.run_to_end("sales", *days)
     trial.run_to_end("stream", "social", "--once")
     return trial
@@ -191,7 +186,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     work.mkdir(parents=True)
     print(f"seed {seed}", flush=True)
     trial = set_up(work)
-    reference = Trial(Path(shutil.copytree(trial.output, work / "reference")), trial.places, spark_here=False)
+    reference = Trial(Path(shutil.copytree(trial.output, work / "reference")), trial.places)
     outcomes = run(trial, random_kills(options.kills, seed), lambda text: print(text, flush=True))
     for one in (trial, reference):
         one.run_to_end("churn", *weeks(13))

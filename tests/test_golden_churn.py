@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterator, Mapping
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 from pyspark.sql import SparkSession
 from textblob.en import sentiment
 
-from benchmarks.churn_faults import Kill, Trial
+from benchmarks.churn_faults import Kill, Outcome, Trial
 from etl_spark.cli import main
 from etl_spark.core.audit import LOAD_AUDIT
 from etl_spark.core.table import Table
@@ -36,20 +37,11 @@ from tests.committed import (
 )
 from tests.conftest import SAMPLE
 from tests.published import SINKS, Published
+from tests.standalone import WORKERS, standalone_cluster, submit
 from tests.star import make_what_churn_takes
 
 EXPORTED = committed.EXPORTED["churn"]
 WEEKS = ("--start-date", DAYS["churn"][0], "--end-date", "2024-06-10")
-
-
-def churn(output: Path, *options: str) -> dict[str, Any]:
-    """The record of a run."""
-    before = set((output / "_runs").glob("churn-*.json"))
-    assert main(["churn", *options, "--output", str(output)]) == 0
-    (record,) = set((output / "_runs").glob("churn-*.json")) - before
-    found = json.loads(record.read_text())
-    assert isinstance(found, dict)
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -59,18 +51,50 @@ def output(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return place
 
 
-@pytest.fixture(scope="module")
-def records(output: Path) -> list[dict[str, Any]]:
-    """Those of a run over the first weeks, on the default line, and of one over the whole range."""
-    runs = []
-    if pyspark.__version__ >= "4":
-        runs.append(churn(output, *WEEKS, "--sink", "parquet"))
-        shutil.copytree(output, output.parent / "killed")
-    return [*runs, churn(output, *RANGE["churn"])]
+@dataclass(frozen=True)
+class History:
+    """What came before the run whose results are looked at, on the default line, and the records of completed runs."""
+
+    kills: Sequence[Outcome]
+    tasks: Sequence[int]
+    records: Sequence[Mapping[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def sql(output: Path, records: object) -> Iterator[duckdb.DuckDBPyConnection]:
+def history(output: Path, tmp_path_factory: pytest.TempPathFactory) -> History:
+    """The whole range, in one run; on the default line by a cluster, after a run over the first weeks and two that die.
+
+    The first dies when some of what came in is stored, the other between the datasets, or in the first exports.
+    """
+    if pyspark.__version__ < "4":
+        return History((), (), [completed(output, *RANGE["churn"])])
+    first = completed(output, *WEEKS, "--sink", "parquet")
+    trial = Trial(output, ())
+    kills = [trial.kill(kill, RANGE["churn"]) for kill in (Kill(commits=2, delay=0), Kill(commits=5, delay=2))]
+    folder = tmp_path_factory.mktemp("cluster")
+    with standalone_cluster(folder / "machines") as cluster:
+        cluster.write_place(folder / "place.toml", SAMPLE)
+        whole = completed(output, *RANGE["churn"], "--config", str(folder / "place.toml"), by=submit)
+        return History(kills, [cluster.tasks_done(worker) for worker in WORKERS], [first, whole])
+
+
+def completed(output: Path, *options: str, by: Callable[..., subprocess.Popen[str]] | None = None) -> Mapping[str, Any]:
+    """The record of a run, in this process, or in another one that `by` starts."""
+    before = set((output / "_runs").glob("churn-*.json"))
+    arguments = ("churn", *options, "--output", str(output))
+    if by is None:
+        assert main(arguments) == 0
+    else:
+        running = by(*arguments)
+        _, stderr = running.communicate(timeout=900)
+        assert running.returncode == 0, stderr[-3000:]
+    (record,) = set((output / "_runs").glob("churn-*.json")) - before
+    found: Mapping[str, Any] = json.loads(record.read_text())
+    return found
+
+
+@pytest.fixture(scope="module")
+def sql(output: Path, history: object) -> Iterator[duckdb.DuckDBPyConnection]:
     """What the sources tell, and what was made of it."""
     with duckdb.connect() as connection:
         connection.execute("SET timezone = 'UTC'")
@@ -130,34 +154,33 @@ def is_same(value: Any, wanted: Any) -> bool:
 
 
 @pytest.mark.parametrize("table", committed_tables("churn"), ids=lambda table: table.name)
-def test_the_exports_are_the_committed_ones(output: Path, records: object, table: Table) -> None:
+def test_the_exports_are_the_committed_ones(output: Path, history: object, table: Table) -> None:
     assert_committed(output, "churn", table)
 
 
 @pytest.mark.parametrize("table", EXPORTED.values(), ids=EXPORTED)
-def test_csv_and_parquet_hold_the_same(output: Path, records: object, table: Table) -> None:
+def test_csv_and_parquet_hold_the_same(output: Path, history: object, table: Table) -> None:
     where = audited("churn") if table == LOAD_AUDIT else "true"
     assert_csv_holds_the_same(output, table, where=where)
 
 
 @pytest.mark.default_spark
-def test_a_longer_range_costs_only_new_days(records: list[dict[str, Any]], output: Path) -> None:
-    first, second = records
+def test_a_longer_range_costs_only_new_days(history: History) -> None:
+    first, second = history.records
     assert len(first["days_read"]) == first["days_found"] == 160
     assert (len(second["days_read"]), second["days_found"]) == (14, 174)
     assert (first["extracts_read"][-1], second["extracts_read"]) == ("2024-05-31", [])
 
 
 @pytest.mark.default_spark
-def test_nothing_is_lost_or_doubled_when_the_job_is_killed(output: Path, records: object) -> None:
-    """Twice, as benchmarks/churn_faults.py does it many times."""
-    trial = Trial(output.parent / "killed", (), spark_here=True)
-    # Once when some of what came in is stored, and once between the datasets, or in the first exports.
-    outcomes = [trial.kill(kill, RANGE["churn"]) for kill in (Kill(commits=2, delay=0), Kill(commits=5, delay=2))]
-    said = "\n".join(map(str, outcomes))
-    assert [outcome.was_running for outcome in outcomes] == [True, True], said
-    trial.run_to_end("churn", *RANGE["churn"])
-    assert trial.differences(output) == [], said
+def test_nothing_is_lost_or_doubled_when_the_job_is_killed(history: History) -> None:
+    """The results that the other tests look at are of a run after two that died: see benchmarks/churn_faults.py."""
+    assert [kill.was_running for kill in history.kills] == [True, True], "\n".join(map(str, history.kills))
+
+
+@pytest.mark.default_spark
+def test_both_workers_of_the_cluster_made_them(history: History) -> None:
+    assert all(history.tasks)
 
 
 @pytest.mark.default_spark
@@ -165,7 +188,7 @@ def test_nothing_is_lost_or_doubled_when_the_job_is_killed(output: Path, records
 def test_a_warehouse_holds_the_same(
     sink: str,
     output: Path,
-    records: object,
+    history: object,
     published: Mapping[str, Published],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
