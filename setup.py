@@ -19,7 +19,14 @@ setup(
         (f"share/etl_spark/{folder}", [str(path) for path in sorted(Path(folder).iterdir()) if path.is_file()])
         for folder in ("conf", "conf/flat")
     ],
-    install_requires=["dacite>=1.9", "findspark>=2.0", "PyMySQL>=1.1", "scipy>=1.15", "SQLAlchemy>=2.0"],
+    install_requires=[
+        "dacite>=1.9",
+        "findspark>=2.0",
+        "PyMySQL>=1.1",
+        "scipy>=1.15",
+        "SQLAlchemy>=2.0",
+        "textblob>=0.20",
+    ],
     extras_require={
         "spark": ["pyspark>=3.5,<4.1", "delta-spark>=3.3,<4.1"],
         "generate": ["faker>=40.0", "numpy>=2.0"],

@@ -449,10 +449,8 @@ def told(log: Path) -> list[str]:
     return messages
 
 
-def set_up(
-    work: Path, *, days: int = 8, rows_per_day: int = 300, contracts: int = 400, spark_here: bool = False
-) -> Trial:
-    """Generates both versions of `days` days, the second half of which is asked for, and makes the references."""
+def write_place(work: Path, more: str = "") -> dict[str, str]:
+    """Writes place.toml, the configuration of many short runs in `work`, with `more` in it. Returns Spark's options."""
     (work / "java").mkdir(parents=True)
     options: dict[str, Any] = {
         **tomllib.loads(conf_file("local.toml").read_text(encoding="utf-8"))["spark"],
@@ -466,8 +464,15 @@ def set_up(
         "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     }
     lines = (f"{json.dumps(key)} = {json.dumps(value)}" for key, value in options.items())
-    (work / "place.toml").write_text("\n".join(("[spark]", *lines)) + "\n", encoding="utf-8")
+    (work / "place.toml").write_text("\n".join(("[spark]", *lines)) + "\n" + more, encoding="utf-8")
+    return {key: str(value) for key, value in options.items()}
 
+
+def set_up(
+    work: Path, *, days: int = 8, rows_per_day: int = 300, contracts: int = 400, spark_here: bool = False
+) -> Trial:
+    """Generates both versions of `days` days, the second half of which is asked for, and makes the references."""
+    options = write_place(work)
     first = date(2022, 4, 1)
     everything = DateRange(first, date.fromordinal(first.toordinal() + days - 1))
     for seed, version in enumerate(("A", "B"), start=1):
@@ -476,7 +481,7 @@ def set_up(
         shutil.copyfile(work / "A" / f"{day:%Y%m%d}.json", work / "B" / f"{day:%Y%m%d}.json")
 
     asked = DateRange(everything.days[days // 2], everything.end)
-    trial = Trial(work, asked, {key: str(value) for key, value in options.items()}, spark_here)
+    trial = Trial(work, asked, options, spark_here)
     for version in ("B", "A"):
         trial.make_reference(version)
     same = [key for key, parts in trial.expected["A"].items() if parts == trial.expected["B"][key]]

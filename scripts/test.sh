@@ -21,10 +21,12 @@ install_missing_packages() {
 }
 
 # Two workers, each with a Spark and with servers of its own, since one leaves a core idle for much of the time. A file's
-# tests stay together, as they share what the first of them has made.
+# tests stay together, as they share what the first of them has made. The files are begun in the order of
+# tests/conftest.py, the longest first: xdist's own, by the number of tests, would end with one worker alone at the
+# clusters.
 test_on() (
     use_venv "$1"
-    "$1/bin/python" -m pytest --numprocesses 2 --dist loadfile "${@:2}"
+    "$1/bin/python" -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder "${@:2}"
 )
 
 cd -- "$root"

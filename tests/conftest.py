@@ -33,6 +33,35 @@ SAMPLE = ROOT / "data" / "sample"
 
 Daily = Callable[..., DataFrame]
 
+LONG = (
+    "test_clusters.py",
+    "test_golden_churn.py",
+    "test_forget.py",
+    "test_stream.py",
+    "test_churn_evaluate.py",
+    "test_sales_runs.py",
+    "test_rental_runs.py",
+    "test_runs.py",
+    "test_faults.py",
+    "stores/test_warehouses.py",
+    "test_golden_rental.py",
+    "test_golden_sales.py",
+    "pipelines/sales/test_flat_lines.py",
+    "test_load_faults.py",
+    "test_canary.py",
+    "stores/test_stores.py",
+    "test_flat_runs.py",
+    "test_golden.py",
+)
+"""The files that take minutes, the longest first, by what they took on two shared cores."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first: workers that share the files in this order end at about the same time."""
+    places = {ROOT / "tests" / name: place for place, name in enumerate(LONG)}
+    assert all(file.is_file() for file in places), "there is no such file any more"
+    items.sort(key=lambda item: places.get(item.path, len(places)))
+
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:

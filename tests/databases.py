@@ -96,8 +96,13 @@ def exported_variables(env: Path) -> dict[str, str]:
 
 def s3_client(server: Server) -> Any:
     """A client of an S3 that scripts/services.sh has started."""
+    return aws_client("s3", server)
+
+
+def aws_client(service: str, server: Server) -> Any:
+    """A client of another service of the server that plays S3: it plays all of AWS."""
     return boto3.client(
-        "s3",
+        service,
         endpoint_url=f"http://{server.host}:{server.port}",
         region_name="us-east-1",
         aws_access_key_id=server.user,

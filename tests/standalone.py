@@ -6,12 +6,15 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pyspark
+
+from etl_spark.pipelines import PIPELINES
 
 SPARK = Path(pyspark.__file__).parent
 WORKERS = ("worker0", "worker1")
@@ -29,6 +32,20 @@ class Cluster:
         self._servers: dict[str, subprocess.Popen[bytes]] = {}
         address = ("--host", "127.0.0.1", "--port", "0", "--webui-port", "0")
         self.master = self._start("master", r"Starting Spark master at (spark://\S+)", "master.Master", *address)
+
+    def write_place(self, file: Path, sources: Path) -> None:
+        """The configuration of jobs here, whose sources are in `sources`: little for each executor, and none begins
+        without both of them."""
+        jobs = "".join(f'[{job}]\nsource = "{sources / job}"\n' for job in PIPELINES)
+        file.write_text(
+            f'{jobs}[submit]\nmaster = "{self.master}"\n[spark]\n"spark.executor.memory" = "600m"\n'
+            '"spark.driver.memory" = "1g"\n"spark.sql.shuffle.partitions" = "2"\n"spark.ui.enabled" = "false"\n'
+            '"spark.databricks.delta.snapshotPartitions" = "1"\n"spark.driver.host" = "localhost"\n'
+            '"spark.driver.extraJavaOptions" = "-XX:TieredStopAtLevel=1"\n'
+            '"spark.executor.extraJavaOptions" = "-XX:TieredStopAtLevel=1"\n'
+            '"spark.cores.max" = "2"\n"spark.scheduler.minRegisteredResourcesRatio" = "1.0"\n'
+            '"spark.scheduler.maxRegisteredResourcesWaitingTime" = "600s"\n'
+        )
 
     def start_worker(self, name: str) -> None:
         """Returns once it is the master's."""
@@ -85,3 +102,15 @@ def standalone_cluster(folder: Path) -> Iterator[Cluster]:
         yield cluster
     finally:
         cluster.stop()
+
+
+def submit(*arguments: str) -> subprocess.Popen[str]:
+    """As scripts/submit.sh does it."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "etl_spark.submit", "--target", "standalone", *arguments],
+        env={**os.environ, "PYTHONSAFEPATH": "1", "SPARK_LOCAL_IP": "127.0.0.1"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )

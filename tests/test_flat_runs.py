@@ -54,6 +54,7 @@ ORDER BY ALL
 ASKED = ["--start-date", "2010-12-01", "--end-date", "2010-12-02"]
 
 
+@pytest.mark.default_spark
 def test_a_file_like_online_retail_is_booked_to_the_cent(
     spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

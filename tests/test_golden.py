@@ -17,21 +17,18 @@ from etl_spark.core.audit import LOAD_AUDIT
 from etl_spark.core.table import Table
 from etl_spark.pipelines.viewing.logs import REASONS
 from etl_spark.pipelines.viewing.pipeline import VIEWING
-from tests.conftest import ROOT, SAMPLE
+from tests.committed import DAYS, EXPORTED, RANGE, assert_committed, assert_csv_holds_the_same, exported, golden
+from tests.conftest import SAMPLE
 from tests.pipelines.viewing.log_lines import Verdict, frame, judge
 from tests.published import SINKS, Published
 
-GOLDEN = ROOT / "tests" / "golden" / "viewing"
-EXPORTED = [table for table in VIEWING.tables if table.exported]
-NOT_COMPARED = {"run_id", "source_uri", "modified_at"}
-"""Of load_audit: they differ from run to run, from checkout to checkout."""
+TABLES = EXPORTED["viewing"]
 
 
 @pytest.fixture(scope="module")
 def output(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("output")
-    arguments = ["viewing", "--start-date", "2022-04-01", "--end-date", "20220430", "--output", str(place)]
-    assert main(arguments) == 0
+    assert main(["viewing", *RANGE["viewing"], "--output", str(place)]) == 0
     return place
 
 
@@ -41,26 +38,14 @@ def sql() -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
-def exported(output: Path, table: Table, file_format: str) -> str:
-    """SQL of the table's compared columns, in order."""
-    columns = ", ".join(f'"{name}"' for name in table.column_names if name not in NOT_COMPARED)
-    place = f"{output}/{file_format}/{table.name}/**/data.{file_format}"
-    return f"SELECT {columns} FROM read_{file_format}('{place}', hive_partitioning = true) ORDER BY ALL"
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_the_exports_are_the_committed_ones(output: Path, table: Table) -> None:
+    assert_committed(output, "viewing", table)
 
 
-@pytest.mark.parametrize("table", EXPORTED, ids=lambda table: table.name)
-def test_the_exports_are_the_committed_ones(output: Path, sql: duckdb.DuckDBPyConnection, table: Table) -> None:
-    expected = f"FROM read_csv('{GOLDEN}/{table.name}.csv', header = true, all_varchar = true)"
-    parquet = sql.execute(exported(output, table, "parquet")).fetchall()
-    assert sorted(tuple(map(str, row)) for row in parquet) == sorted(
-        tuple(map(str, row)) for row in sql.execute(expected).fetchall()
-    )
-
-
-@pytest.mark.parametrize("table", EXPORTED, ids=lambda table: table.name)
-def test_csv_and_parquet_hold_the_same(output: Path, sql: duckdb.DuckDBPyConnection, table: Table) -> None:
-    parquet, csv = (sql.execute(exported(output, table, one)).fetchall() for one in ("parquet", "csv"))
-    assert [[plain(value) for value in row] for row in parquet] == [[plain(value) for value in row] for row in csv]
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_csv_and_parquet_hold_the_same(output: Path, table: Table) -> None:
+    assert_csv_holds_the_same(output, table)
 
 
 @pytest.mark.default_spark
@@ -68,14 +53,7 @@ def test_csv_and_parquet_hold_the_same(output: Path, sql: duckdb.DuckDBPyConnect
 def test_a_warehouse_holds_the_same(
     sink: str, output: Path, published: Mapping[str, Published], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    published[sink].assert_holds_the_same(VIEWING, ("2022-04-01", "2022-04-30"), output, monkeypatch)
-
-
-def plain(value: object) -> object:
-    try:
-        return float(str(value))
-    except ValueError:
-        return str(value)
+    published[sink].assert_holds_the_same(VIEWING, DAYS["viewing"], output, monkeypatch)
 
 
 @pytest.mark.parametrize("table", VIEWING.tables, ids=lambda table: table.name)
@@ -125,17 +103,15 @@ def test_the_sample_has_every_reason(output: Path, sql: duckdb.DuckDBPyConnectio
 
 
 def test_the_profile_is_what_duckdb_works_out(output: Path, sql: duckdb.DuckDBPyConnection) -> None:
-    statement = (GOLDEN / "viewing_profile.sql").read_text()
-    expected = sql.execute(statement, {"logs": str(SAMPLE / "viewing" / "*.json")}).fetchall()
-    table = next(table for table in EXPORTED if table.name == "viewing_profile")
-    found = sql.execute(exported(output, table, "parquet")).fetchall()
+    statement = (golden("viewing") / "viewing_profile.sql").read_text()
+    expected = sql.execute(statement, {"logs": str(SAMPLE / "viewing" / "*.json"), "days_asked": 30}).fetchall()
+    found = sql.execute(exported(output, TABLES["viewing_profile"], "parquet")).fetchall()
     assert len(found) > 1_000
     assert [row[2:] for row in found] == expected
 
 
 def test_the_roll_ups_are_what_duckdb_makes_of_the_profile(output: Path, sql: duckdb.DuckDBPyConnection) -> None:
-    by_name = {table.name: table for table in EXPORTED}
-    profile = exported(output, by_name["viewing_profile"], "parquet")
+    profile = exported(output, TABLES["viewing_profile"], "parquet")
     expected = sql.execute(
         f"""
         SELECT DATE '2022-04-01', DATE '2022-04-30', coalesce(segment, 'All') AS segment, count(*), sum(total_seconds),
@@ -146,8 +122,8 @@ def test_the_roll_ups_are_what_duckdb_makes_of_the_profile(output: Path, sql: du
         FROM ({profile}) GROUP BY GROUPING SETS ((segment), ()) ORDER BY ALL
         """
     ).fetchall()
-    assert sql.execute(exported(output, by_name["viewing_summary"], "parquet")).fetchall() == expected
-    statistics = exported(output, by_name["viewing_statistics"], "parquet")
+    assert sql.execute(exported(output, TABLES["viewing_summary"], "parquet")).fetchall() == expected
+    statistics = exported(output, TABLES["viewing_statistics"], "parquet")
     daily_total = sql.execute(f"SELECT sum(total_seconds) FROM ({statistics}) WHERE category = 'All'").fetchone()
     assert daily_total == (next(row[4] for row in expected if row[2] == "All"),)
 

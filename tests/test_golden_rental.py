@@ -15,20 +15,21 @@ from etl_spark.cli import main
 from etl_spark.core.table import Table
 from etl_spark.pipelines.rental.extracts import EXTRACTS
 from etl_spark.pipelines.rental.pipeline import RENTAL
-from tests.conftest import ROOT, SAMPLE
+from tests import committed
+from tests.committed import DAYS, RANGE, assert_committed, assert_csv_holds_the_same, exported, golden
+from tests.conftest import SAMPLE
 from tests.leaks import written_in
 from tests.pipelines.rental.film_database import csv_rows
 from tests.published import SINKS, Published
-from tests.test_golden import exported, plain
 
-GOLDEN = ROOT / "tests" / "golden" / "rental"
-EXPORTED = {table.name: table for table in RENTAL.tables if table.exported and table.name != "dim_date"}
+GOLDEN = golden("rental")
+EXPORTED = committed.EXPORTED["rental"]
 
 
 @pytest.fixture(scope="module")
 def output(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("output")
-    assert main(["rental", "--start-date", "2022-01-01", "--end-date", "2022-12-31", "--output", str(place)]) == 0
+    assert main(["rental", *RANGE["rental"], "--output", str(place)]) == 0
     return place
 
 
@@ -46,19 +47,12 @@ def sql(output: Path) -> duckdb.DuckDBPyConnection:
 
 @pytest.mark.parametrize("table", EXPORTED.values(), ids=EXPORTED)
 def test_the_exports_are_the_committed_ones(output: Path, table: Table) -> None:
-    with duckdb.connect() as own:
-        expected = own.execute(f"FROM read_csv('{GOLDEN}/{table.name}.csv', all_varchar = true)").fetchall()
-        found = own.execute(f"SELECT COLUMNS(*)::VARCHAR FROM ({exported(output, table, 'parquet')})").fetchall()
-    assert sorted(found, key=str) == sorted(expected, key=str)
+    assert_committed(output, "rental", table)
 
 
 @pytest.mark.parametrize("table", EXPORTED.values(), ids=EXPORTED)
 def test_csv_and_parquet_hold_the_same(output: Path, table: Table) -> None:
-    with duckdb.connect() as own:
-        parquet, csv = (own.execute(exported(output, table, one)).fetchall() for one in ("parquet", "csv"))
-    assert sorted([[plain(value) for value in row] for row in parquet], key=str) == sorted(
-        [[plain(value) for value in row] for row in csv], key=str
-    )
+    assert_csv_holds_the_same(output, table)
 
 
 @pytest.mark.default_spark
@@ -67,7 +61,7 @@ def test_a_warehouse_holds_the_same(
     sink: str, output: Path, published: Mapping[str, Published], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Once: twice is shown by the viewing job in a fraction of the time.
-    published[sink].assert_holds_the_same(RENTAL, ("2022-01-01", "2022-12-31"), output, monkeypatch, times=1)
+    published[sink].assert_holds_the_same(RENTAL, DAYS["rental"], output, monkeypatch, times=1)
 
 
 MEMBERS = """

@@ -64,25 +64,28 @@ def test_a_day_of_rentals_and_payments_is_the_same_in_any_range(
 def raw_films(spark: SparkSession, source: str, days: DateRange) -> dict[Table, DataFrame]:
     """What the rental job keeps raw of `source`: all that it makes is made of this."""
     loaded = config.load("rental", RENTAL.settings, pipelines=PIPELINES, source=source)
-    job = loaded.settings
-    assert isinstance(job, ExtractSettings) and isinstance(RENTAL.source, Extracts)
+    job, (intake,) = loaded.settings, RENTAL.intakes
+    assert isinstance(job, ExtractSettings) and isinstance(intake.source, Extracts)
     request = Request("test", days, output="", sinks=())
-    reader = ExtractSource(spark, RENTAL.source, job, request, login=lambda: loaded.credentials("rental"))
+    reader = ExtractSource(spark, intake.source, job, request, login=lambda: loaded.credentials("rental"))
     reader.plan(())
-    step = RENTAL.steps[0]
+    step = intake.step
     values = {"asked": days, "extract_dates": reader.extract_dates, "date_formats": job.date_formats}
     frames = step.transform(*map(reader.read, step.inputs), **values)
     return dict(zip(step.outputs, frames, strict=True))
 
 
 def rental_star(spark: SparkSession, source: Path, days: DateRange) -> dict[str, list[Row]]:
-    """The rows of the facts, and of what they have keys of, without the lake between the steps."""
-    made = raw_films(spark, str(source), days)
-    tables = {table.name: table for step in RENTAL.steps for table in step.outputs}
-    for step in RENTAL.steps[1:]:
+    """The rows of the facts, and of what they have keys of.
+
+    Between the steps is memory where a run has the lake: without either, each table would be made of files anew.
+    """
+    made = {table: df.cache() for table, df in raw_films(spark, str(source), days).items()}
+    tables = {table.name: table for table in RENTAL.tables}
+    for step in RENTAL.steps:
         (output,) = step.outputs
         if output.name.startswith(("dim_", "bridge_", "fact_")) and output != DIM_DATE:
-            made[output] = output.conform(step.transform(*(made[tables[one.of]] for one in step.inputs)))
+            made[output] = output.conform(step.transform(*(made[tables[one.of]] for one in step.inputs))).cache()
     found = {
         table.name: df.orderBy(*table.grain).collect()
         for table, df in made.items()

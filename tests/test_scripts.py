@@ -338,8 +338,8 @@ def test_ci_runs_the_checks_then_both_spark_lines(ready: Checkout) -> None:
         "ruff format --check",
         "mypy ",
         "lint-imports --no-logo",
-        "-m pytest --numprocesses 2 --dist loadfile -m not default_spark -k a b",
-        "-m pytest --numprocesses 2 --dist loadfile -k a b",
+        "-m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m not default_spark -k a b",
+        "-m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -k a b",
     ]
     assert [line for line in run.stdout.splitlines() if line.startswith("pytest")] == [
         f"pytest with {ready.folder}/{lane}/bin/python" for lane in (".venv-spark3.5", ".venv")

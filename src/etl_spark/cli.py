@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from etl_spark import __version__
-from etl_spark.core.dates import DateRange, parse_date
+from etl_spark.core.dates import EVER, DateRange, parse_date
 from etl_spark.core.errors import EtlError, UsageError
 from etl_spark.core.uri import refuse_credentials
 
@@ -27,6 +27,15 @@ exit codes:
   3  input missing or unreadable
   4  too many rows rejected
 With 2, 3 and 4 no table has changed."""
+
+_STREAM_ENDS = """\
+exit codes:
+  0  done: all that was there is taken in; or, of --watch, it was asked to end, which it does after the batch under way
+  1  failed, or --once was asked to end
+  2  wrong usage or configuration
+  3  input missing or unreadable
+Whatever it ends with, the batches told of are taken in, and the next run goes on from there. How many records were
+rejected, it tells; it ends for no number of them."""
 
 
 def main(argv: Sequence[str] | None = None, *, spark: Mapping[str, str] | None = None) -> int:
@@ -56,7 +65,13 @@ def ended(program: str, run: Callable[[], int]) -> int:
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """The options of a command; `command` does it. Raises UsageError."""
     find_spark()
-    return _parser().parse_args(argv)
+    return _parser().parse_args(_with_command(sys.argv[1:] if argv is None else argv))
+
+
+def _with_command(argv: Sequence[str]) -> list[str]:
+    """`argv`, of which `JOB evaluate` is one word: a command of its own, as JOB takes options and no commands."""
+    job, *rest = argv or [""]
+    return [f"{job} evaluate", *rest[1:]] if rest[:1] == ["evaluate"] else list(argv)
 
 
 def run_job(name: str) -> NoReturn:
@@ -83,7 +98,7 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> _Parser:
     # Imported here: without Spark there are no pipelines, and that is said in a sentence.
     from etl_spark.core.flat import FlatSettings
-    from etl_spark.core.step import Extracts
+    from etl_spark.core.step import Extracts, Items
     from etl_spark.pipelines import PIPELINES
     from etl_spark.stores.files import FORMATS
     from etl_spark.stores.sinks import DDL, SINKS
@@ -118,7 +133,7 @@ def _parser() -> _Parser:
             "--allow-missing-days", action="store_true", help="go on with the days that the source has, if any"
         )
         job.add_argument("--refresh", action="store_true", help="read again the days that have not changed")
-        if isinstance(pipeline.source, Extracts):
+        if any(isinstance(intake.source, Extracts | Items) for intake in pipeline.intakes):
             job.add_argument(
                 "--extract-date",
                 metavar="DATE",
@@ -132,6 +147,19 @@ def _parser() -> _Parser:
                 help="the source is one flat file, or a folder of them: how its columns are mapped; FILE is a TOML "
                 "file, or the name of one in conf/flat, such as online_retail",
             )
+        if pipeline.evaluator:
+            job.epilog = f"see also: etl-spark {pipeline.name} evaluate, {pipeline.evaluator.doc}\n\n{EXIT_CODES}"
+            evaluate = commands.add_parser(
+                f"{pipeline.name} evaluate",
+                help=pipeline.evaluator.doc,
+                description=f"Finds {pipeline.evaluator.doc}, from what runs of {pipeline.name} have left in the lake.",
+                epilog=EXIT_CODES,
+                formatter_class=argparse.RawDescriptionHelpFormatter,
+            )
+            evaluate.set_defaults(command=_evaluate, pipeline=pipeline)
+            _add_range(evaluate, or_else="what is there")
+            _add_places(evaluate)
+            _add_sinks(evaluate, SINKS, default=FORMATS)
     publish = commands.add_parser("publish", help="what the lake has of a range that was run, into more sinks")
     published = publish.add_subparsers(title="of", metavar="JOB", required=True, parser_class=_Parser)
     for pipeline in PIPELINES.values():
@@ -140,6 +168,8 @@ def _parser() -> _Parser:
         _add_range(subject)
         _add_places(subject)
         _add_sinks(subject, SINKS)
+    _add_streams(commands)
+    _add_forget(commands)
     ddl = commands.add_parser("ddl", help="the statements that make all tables in a warehouse")
     ddl.set_defaults(command=_print_ddl)
     ddl.add_argument("--sink", metavar="NAME", choices=tuple(DDL), required=True, help=", ".join(DDL))
@@ -151,6 +181,13 @@ def _parser() -> _Parser:
     install.add_argument(
         "--at", metavar="HH:MM", type=_time_of_day, default="03:00", help="when it is refreshed, UTC (default: 03:00)"
     )
+    _add_generate(commands)
+    return parser
+
+
+def _add_generate(commands: argparse._SubParsersAction[_Parser]) -> None:
+    from etl_spark.pipelines import PIPELINES
+
     generate = commands.add_parser("generate", help="input like the real one, of any size, for tests and trials")
     subjects = generate.add_subparsers(title="of", metavar="JOB", required=True, parser_class=_Parser)
     for pipeline in PIPELINES.values():
@@ -169,13 +206,77 @@ def _parser() -> _Parser:
                 )
             subject.add_argument("--seed", type=int, default=1, help="same seed, same bytes (default: 1)")
             subject.add_argument("--output", metavar="DIR", type=Path, required=True, help="folder for the files")
-    return parser
 
 
-def _add_range(parser: _Parser) -> None:
+def _add_streams(commands: argparse._SubParsersAction[_Parser]) -> None:
+    from etl_spark.pipelines import STREAMS
+
+    stream = commands.add_parser("stream", help="what has arrived of what arrives without end, taken in once each")
+    streams = stream.add_subparsers(title="of", metavar="STREAM", required=True, parser_class=_Parser)
+    for one in STREAMS.values():
+        subject = streams.add_parser(
+            one.name,
+            help=one.doc,
+            description=f"Takes in {one.doc}.",
+            epilog=_STREAM_ENDS,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        subject.set_defaults(command=_stream, pipeline=one)
+        subject.add_argument(
+            "--source",
+            metavar="URI",
+            type=refuse_credentials,
+            help="the folder that has YYYY/MM/DD/HH/ (default: as configured, the sample)",
+        )
+        _add_places(subject)
+        how = subject.add_mutually_exclusive_group(required=True)
+        how.add_argument("--once", action="store_true", help="take in what is there, and end")
+        how.add_argument("--watch", action="store_true", help="go on until Ctrl-C or SIGTERM")
+        subject.add_argument(
+            "--every", metavar="SECONDS", type=_count, help="how often --watch looks for more (default: 60)"
+        )
+
+
+def _add_forget(commands: argparse._SubParsersAction[_Parser]) -> None:
+    from etl_spark.core.sinks import WAREHOUSES
+
+    forget = commands.add_parser(
+        "forget",
+        help="one customer of the shop, wherever anything is kept of them",
+        description="Removes one customer from the lake with its old versions, the exports, the records of runs, and "
+        "the warehouses named. What is sold stays sold, to nobody known. Forget the customer at the sources first: "
+        "what they have is taken in again. Done again, or for a customer who is not there, it changes nothing.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    forget.set_defaults(command=_forget)
+    forget.add_argument("customer", metavar="CUSTOMER", type=_customer_id, help="customer_id, as the shop has it")
+    _add_places(forget)
+    forget.add_argument(
+        "--sink",
+        metavar="NAME",
+        action="append",
+        choices=tuple(WAREHOUSES),
+        help=f"a warehouse that has tables of the shop; repeatable: {', '.join(WAREHOUSES)}",
+    )
+
+
+def _customer_id(text: str) -> str:
+    if not 1 <= len(text) <= 64 or not text.isprintable() or text != text.strip() or text == "(unknown)":
+        raise argparse.ArgumentTypeError("that is no customer_id")
+    return text
+
+
+def _add_range(parser: _Parser, *, or_else: str = "") -> None:
+    """The range that is asked for: it has to be, where there is nothing `or_else`."""
+    said = f" (default: that of {or_else})" if or_else else ""
     for option, which in (("--start-date", "first"), ("--end-date", "last")):
         parser.add_argument(
-            option, metavar="DATE", type=parse_date, required=True, help=f"{which} day, YYYY-MM-DD or YYYYMMDD"
+            option,
+            metavar="DATE",
+            type=parse_date,
+            required=not or_else,
+            help=f"{which} day, YYYY-MM-DD or YYYYMMDD{said}",
         )
 
 
@@ -288,6 +389,56 @@ def _publish(options: argparse.Namespace) -> int:
     )
 
 
+def _stream(options: argparse.Namespace) -> int:
+    from etl_spark.application import stream_recorded
+    from etl_spark.core.request import StreamRequest
+
+    if options.once and options.every:
+        raise UsageError("--every is of --watch")
+    request = StreamRequest(
+        run_id=_run_id(f"stream-{options.pipeline.name}", options.run_key),
+        output=_output(options),
+        every=None if options.once else options.every or 60,
+    )
+    return stream_recorded(
+        options.pipeline,
+        request,
+        config_file=options.config,
+        spark_options=options.spark,
+        source=options.source,
+    )
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from etl_spark.application import run_recorded
+    from etl_spark.core.request import Request
+    from etl_spark.runner import Evaluation
+    from etl_spark.stores.files import FORMATS
+
+    request = Request(
+        run_id=_run_id(f"evaluate-{options.pipeline.name}", options.run_key),
+        asked=DateRange(options.start_date or EVER.start, options.end_date or EVER.end),
+        output=_output(options),
+        sinks=tuple(dict.fromkeys(options.sink or FORMATS)),
+    )
+    return run_recorded(
+        options.pipeline, request, config_file=options.config, spark_options=options.spark, work=Evaluation
+    )
+
+
+def _forget(options: argparse.Namespace) -> int:
+    from etl_spark.application import forget_recorded
+    from etl_spark.core.request import ForgetRequest
+
+    request = ForgetRequest(
+        customer_id=options.customer,
+        run_id=_run_id("forget", options.run_key),
+        output=_output(options),
+        sinks=tuple(dict.fromkeys(options.sink or ())),
+    )
+    return forget_recorded(request, config_file=options.config, spark_options=options.spark)
+
+
 def _run_id(work: str, key: str | None) -> str:
     return f"{work}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{key or secrets.token_hex(3)}"
 
@@ -297,7 +448,8 @@ def _print_ddl(options: argparse.Namespace) -> int:
     from etl_spark.stores.sinks import DDL
     from etl_spark.stores.warehouse import LEDGER
 
-    exported = [table for pipeline in PIPELINES.values() for table in pipeline.tables if table.exported]
+    made = (table for one in PIPELINES.values() for table in (*one.tables, *one.evaluated_tables))
+    exported = [table for table in made if table.exported]
     if options.sink == "mysql":
         exported += [table for pipeline in PIPELINES.values() if pipeline.mart for table in pipeline.mart.tables]
     for table in dict.fromkeys([*exported, LEDGER]):

@@ -26,6 +26,9 @@ SECRET_NAME = re.compile(r"(ssm:)?[\w/+=.@:!-]+")
 _ABOUT_THE_PLACE = ("spark", "sinks", "secrets", "catalog", "submit")
 """The tables of a place's file that are not of a pipeline."""
 
+_STREAMS = ("social",)
+"""The tables of a place's file that are of a stream."""
+
 
 @dataclass(frozen=True)
 class Credentials:
@@ -81,14 +84,14 @@ def load(
 ) -> Config:
     """The configuration of `pipeline`: its conf file, then `file` (conf/local.toml where None), `source` and `mapping`.
 
-    Tables are merged key by key, any other value is replaced. A relative source in a file is relative to that file. Of
-    a `mapping`, the file of one or the name of a shipped one, come the formats of dates and of CSV, if it has them.
-    What `reads` no source needs none. Raises UsageError, naming file and key, for what cannot be read, is not known, or
-    does not fit.
+    Tables are merged key by key, any other value is replaced. A relative source, or place, in a file is relative to
+    that file. Of a `mapping`, the file of one or the name of a shipped one, come the formats of dates and of CSV, if it
+    has them. What `reads` no source needs none. Raises UsageError, naming file and key, for what cannot be read, is not
+    known, or does not fit.
     """
     place = file or conf_file("local.toml")
     local = _read(place)
-    strangers = sorted(set(local) - {"output", *_ABOUT_THE_PLACE, *pipelines})
+    strangers = sorted(set(local) - {"output", *_ABOUT_THE_PLACE, *_STREAMS, *pipelines})
     if strangers:
         raise UsageError(f"{place}: nothing is known of '{strangers[0]}'")
     sections = {name: local.get(name, {}) for name in (*_ABOUT_THE_PLACE, pipeline)}
@@ -102,6 +105,9 @@ def load(
         values["source"] = source
     elif isinstance(values.get("source"), str):
         values["source"] = _resolve(values["source"], place.parent)
+    for table in values.values():
+        if isinstance(table, dict) and isinstance(table.get("place"), str):
+            table["place"] = _resolve(table["place"], place.parent) if table["place"] else ""
     spark = spark_options(sections["spark"], place)
     named = mapping or values.pop("mapping", None)
     if named and issubclass(settings, FlatSettings):

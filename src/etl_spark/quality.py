@@ -51,6 +51,19 @@ class Tally:
     def rejected_share(self) -> float:
         return self.rows_rejected / self.rows_in if self.rows_in else 0.0
 
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(
+            rows_in=self.rows_in + other.rows_in,
+            rows_accepted=self.rows_accepted + other.rows_accepted,
+            rows_rejected=self.rows_rejected + other.rows_rejected,
+            rows_outside=self.rows_outside + other.rows_outside,
+            amount_in=exact_sum((self.amount_in, other.amount_in)),
+            amount_accepted=exact_sum((self.amount_accepted, other.amount_accepted)),
+            amount_rejected=exact_sum((self.amount_rejected, other.amount_rejected)),
+            rejected=_by_reason((*self.rejected.items(), *other.rejected.items())),
+            flagged=_by_reason((*self.flagged.items(), *other.flagged.items())),
+        )
+
 
 def tally(audit: Iterable[AuditRow]) -> Tally:
     """What `audit`, of any days and files, adds up to. Raises ReconciliationError where it does not add up."""

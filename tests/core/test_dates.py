@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from etl_spark.core.dates import DateRange, parse_date
+from etl_spark.core.dates import EVER, DateRange, parse_date
 from etl_spark.core.errors import UsageError
 
 
@@ -39,3 +39,10 @@ def test_a_range_the_wrong_way_round_is_refused() -> None:
 def test_before_the_first_day_of_all_there_is_nothing() -> None:
     with pytest.raises(UsageError, match="there is no range"):
         DateRange(date.min, date.min).previous()
+
+
+def test_a_range_without_an_end_is_closed_by_what_is_there() -> None:
+    first, last, asked = date(2024, 4, 1), date(2024, 6, 24), date(2024, 6, 30)
+    assert EVER.closed(first, last) == DateRange(first, last)
+    assert DateRange(EVER.start, asked).closed(first, last) == DateRange(first, asked)
+    assert DateRange(first, asked).closed(last, last) == DateRange(first, asked)

@@ -12,10 +12,14 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from etl_spark.core.errors import EtlError, SchemaError
+from etl_spark.core.errors import EtlError, SchemaError, UsageError
+from etl_spark.core.forget import Customer
+from etl_spark.core.local import local_frame
+from etl_spark.pipelines.churn.tables import CUSTOMER_CATEGORY_DAILY
+from etl_spark.pipelines.sales.tables import DIM_CUSTOMER, FACT_SALES
 from tests.databases import Server
 from tests.fault_proxy import FaultProxy, Moment, fault_proxy, mariadb_statements, redshift_statements
-from tests.stores.shop import EXTREMES, KINDS, PRODUCT, Row, Shop, new_shop
+from tests.stores.shop import ALL, EXTREMES, KINDS, PRODUCT, Row, Shop, new_shop
 
 pytestmark = pytest.mark.default_spark
 
@@ -262,3 +266,26 @@ def test_a_load_waits_for_another_one_no_longer_than_it_was_told(shop: Shop) -> 
             shop.write(("b",), lock_seconds=1)
         cursor.execute("COMMIT")
     assert shop.codes() == ["a"]
+
+
+@pytest.mark.parametrize("kind", ["mysql", "redshift_jdbc"])
+def test_a_customer_is_forgotten_and_what_was_sold_stays(
+    spark: SparkSession, databases: Mapping[str, Server], bucket: str, kind: str
+) -> None:
+    shop = new_shop(kind, spark, databases, bucket)
+    store = shop.store()
+    assert store.forget(DIM_CUSTOMER, Customer("C'1", 7)) == 0
+    day = date(2024, 4, 1)
+    customers = [(key, name, *[None] * 7) for key, name in ((7, "C'1"), (8, "C'12"), (-1, "(unknown)"))]
+    sales = [(day, one, f"I{one}", "O1", key, 1, 20240401, 1, 2, 2, False) for one, key in enumerate((7, 8, -1, 7))]
+    for table, rows in ((DIM_CUSTOMER, customers), (FACT_SALES, sales)):
+        store.write(local_frame(spark, rows, table.schema), table, ALL)
+    for counts in ([2, 1], [0, 0]):
+        assert [store.forget(table, Customer("C'1", 7)) for table in (FACT_SALES, DIM_CUSTOMER)] == counts
+    assert shop.rows("SELECT customer_id FROM dim_customer ORDER BY 1") == [("(unknown)",), ("C'12",)]
+    assert shop.rows("SELECT customer_key FROM fact_sales ORDER BY sales_key") == [(-1,), (8,), (-1,), (-1,)]
+    store.verify_forgetful([CUSTOMER_CATEGORY_DAILY])
+    with shop.store().session() as session:
+        store.prepare(session, CUSTOMER_CATEGORY_DAILY)
+    with pytest.raises(UsageError, match="has customer_category_daily"):
+        store.verify_forgetful([CUSTOMER_CATEGORY_DAILY])

@@ -75,7 +75,8 @@ def test_the_help_names_every_option_and_every_job(capsys: pytest.CaptureFixture
     with pytest.raises(SystemExit, match="0"):
         main(["--help"])
     said = capsys.readouterr().out
-    assert [name for name in (*PIPELINES, "publish", "--target") if name not in said] == []
+    wanted = (*PIPELINES, "churn evaluate", "publish", "stream", "--target")
+    assert [name for name in wanted if name not in said] == []
     assert [name for name in _ONLY if f"--{name.replace('_', '-')}" not in said] == []
 
 
@@ -84,6 +85,14 @@ def dry_run(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, An
     printed = json.loads(capsys.readouterr().out)
     assert isinstance(printed, dict)
     return printed
+
+
+def test_a_stream_is_submitted_like_a_job(capsys: pytest.CaptureFixture[str]) -> None:
+    places = ("--source", "s3://bucket/social", "--output", "s3://bucket/o")
+    command = dry_run(capsys, "--target", "yarn", "stream", "social", "--once", *places)["command"]
+    (entry,) = (number for number, one in enumerate(command) if one.endswith("/stream.py"))
+    assert command[entry + 1 :][:2] == ["social", "--once"]
+    assert command[command.index("--name") + 1] == "etl_spark stream social"
 
 
 def test_a_standalone_cluster_is_given_the_whole_by_a_driver_here(
@@ -141,3 +150,11 @@ def test_on_yarn_the_driver_is_in_a_container(capsys: pytest.CaptureFixture[str]
     client = dry_run(capsys, "--target", "yarn", "--deploy-mode", "client", *JOB)["conf"]
     assert (client["spark.master"], client["spark.submit.deployMode"]) == ("yarn", "client")
     assert not [one for one in client if "appMasterEnv" in one]
+
+
+def test_an_evaluation_is_given_no_source(capsys: pytest.CaptureFixture[str]) -> None:
+    command = dry_run(capsys, "--target", "yarn", "churn", "evaluate", "--output", "hdfs:///out")["command"]
+    assert command[command.index("--name") + 1] == "etl_spark churn evaluate .."
+    (entry,) = [number for number, one in enumerate(command) if one.endswith("/churn.py")]
+    output = ("--output", "hdfs:///out")
+    assert command[entry + 1 :] == ["evaluate", *output, "--config", "place", *output]

@@ -75,9 +75,9 @@ def test_the_environment_works_in_any_folder_and_knows_none_of_this_machine(tmp_
     assert not [one.name for one in members if one.name.startswith("bin/") or one.name.endswith((".pyc", "RECORD"))]
     imports = (
         "import sys; sys.path[:0] = [sys.argv[1]]; import dacite, findspark, pymysql, sqlalchemy, boto3, botocore;"
-        "import scipy.optimize, scipy.special; "
+        "import scipy.optimize, scipy.special, textblob.en; "
     )
-    packages = "(dacite, findspark, pymysql, sqlalchemy, boto3, scipy)"
+    packages = "(dacite, findspark, pymysql, sqlalchemy, boto3, scipy, textblob)"
     files = f"print([one.__file__.startswith(sys.argv[1]) for one in {packages}])"
     # -S: without this environment's own packages.
     command = [sys.executable, "-I", "-S", "-c", imports + files, str(tmp_path / "any where")]

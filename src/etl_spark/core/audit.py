@@ -19,20 +19,20 @@ from etl_spark.core.table import Column, Table
 ALL = "All"
 """The reason of the row that stands for a whole file; also the category and the segment of a total."""
 
-Measure = Literal["seconds", "money"]
+Measure = Literal["seconds", "money", "nothing"]
 """What is reconciled of a source beside its rows."""
 
 AMOUNT_PARTS = ("in", "accepted", "rejected")
 _EXACT = Context(prec=2 * 38)
 """Python would round a sum of the widest decimals to 28 digits."""
 
-_AMOUNTS: Mapping[Measure, tuple[str, str]] = {
+_AMOUNTS: Mapping[Literal["seconds", "money"], tuple[str, str]] = {
     "seconds": ("DECIMAL(38,0)", "seconds of {}; null where the source has none"),
     "money": ("DECIMAL(38,4)", "money of {}; null where the source has none"),
 }
 
 
-def _amounts(measure: Measure) -> tuple[Column, ...]:
+def _amounts(measure: Literal["seconds", "money"]) -> tuple[Column, ...]:
     data_type, doc = _AMOUNTS[measure]
     rows = ("all rows that tell it", "the accepted rows", "the rejected rows that tell it")
     return tuple(
@@ -75,7 +75,7 @@ LOAD_AUDIT = Table(
 class AuditRow:
     """A row of load_audit. A run has one per day, file and reason: few enough to hold, whatever the files' size.
 
-    The amounts are of the row's `measure`; the table has columns for each.
+    The amounts are of the row's `measure`; the table has columns for each but `nothing`, whose amounts are 0.
     """
 
     pipeline: str

@@ -32,12 +32,20 @@ class DateRange:
     def days(self) -> tuple[date, ...]:
         return tuple(self.start + n * _DAY for n in range(len(self)))
 
+    def closed(self, start: date, end: date) -> DateRange:
+        """This range, with `start` or `end` where it goes back or on as EVER does."""
+        return DateRange(start if self.start == EVER.start else self.start, end if self.end == EVER.end else self.end)
+
     def previous(self) -> DateRange:
         """The range of equal length that ends the day before this one starts."""
         try:
             return DateRange(self.start - len(self) * _DAY, self.start - _DAY)
         except OverflowError:
             raise UsageError(f"there is no range of {len(self)} days before {self.start}") from None
+
+
+EVER = DateRange(date.min, date.max)
+"""All days that there are."""
 
 
 def parse_date(text: str) -> date:

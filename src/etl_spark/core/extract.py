@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from etl_spark.core.days import SourceFile
-from etl_spark.core.table import END_DATE, START_DATE, Column, Table
+from etl_spark.core.table import END_DATE, START_DATE, Column, Forgets, Table
 
 EXTRACT_DATE = Column("extract_date", "DATE", "day as of which the extract was made")
 AS_OF = Column("extract_date", "DATE", "day of the latest extract that has it; null for the unknown", nullable=True)
@@ -40,7 +40,7 @@ class Extract:
     Only `columns` are ever read; a row must have those that are not nullable, and a `key` of its own. `day` is the
     column that says which day a row is of; a table without one, and without `through`, is read whole. Those of
     `optional` are null where the source does not have them. Of rows with the same key, the one with the latest
-    `updated` counts.
+    `updated` counts. `forgets` is the raw table's.
     """
 
     name: str
@@ -51,6 +51,7 @@ class Extract:
     through: tuple[Through, ...] = ()
     optional: tuple[str, ...] = ()
     updated: str | None = None
+    forgets: Forgets = ""
 
     def missing_in(self, found: Sequence[str]) -> list[str]:
         """The columns that a table whose columns are `found` lacks, or has more than once."""
@@ -75,6 +76,7 @@ class Extract:
             grain=(*names, *self.key),
             replaces=names,
             exported=False,
+            forgets=self.forgets,
         )
 
 
@@ -83,7 +85,7 @@ def missing(wanted: Sequence[str], found: Sequence[str], optional: Sequence[str]
     return [name for name in wanted if found.count(name) > 1 or not (name in found or name in optional)]
 
 
-def rejected_table(pipeline: str) -> Table:
+def rejected_table(pipeline: str, forgets: Forgets = "") -> Table:
     """The table of the lake that keeps the rows of all extracts of `pipeline` that were turned away."""
     bounds = (EXTRACT_DATE, START_DATE, END_DATE)
     names = tuple(column.name for column in bounds)
@@ -101,4 +103,5 @@ def rejected_table(pipeline: str) -> Table:
         grain=(*names, "source_table", "file", "reason", "line"),
         replaces=names,
         exported=False,
+        forgets=forgets,
     )

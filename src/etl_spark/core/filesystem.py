@@ -47,10 +47,12 @@ class FileSystem:
         gateway: Any = spark.sparkContext._gateway
         self._gateway = gateway
         self._hadoop: Any = gateway.jvm.org.apache.hadoop.fs
+        # A name below a package is looked up in the JVM each time it is written.
+        self._path: Any = self._hadoop.Path
         self._conf: Any = spark._jsc.hadoopConfiguration()
         with self._plain_errors(root):
-            self._fs: Any = self._hadoop.Path(root).getFileSystem(self._conf)
-            self.root: str = self._fs.makeQualified(self._hadoop.Path(root)).toString()
+            self._fs: Any = self._path(root).getFileSystem(self._conf)
+            self.root: str = self._fs.makeQualified(self._path(root)).toString()
         self.scheme: str = self._fs.getScheme()
 
     @property
@@ -67,9 +69,12 @@ class FileSystem:
 
     def entry(self, path: str) -> Entry | None:
         """What stands at `path`, None where nothing does."""
+        # An error of the JVM is dozens of calls into it until it is one of Python's.
+        if self.is_local and not os.path.lexists(_local(path)):
+            return None
         with self._plain_errors(path):
             try:
-                return self._entry(self._fs.getFileStatus(self._hadoop.Path(path)))
+                return self._entry(self._fs.getFileStatus(self._path(path)))
             except Py4JJavaError as error:
                 if _java_class(error) == "java.io.FileNotFoundException":
                     return None
@@ -78,7 +83,7 @@ class FileSystem:
     def entries(self, folder: str) -> list[Entry]:
         """What stands in `folder`, by name."""
         with self._plain_errors(folder):
-            found = [self._entry(status) for status in self._fs.listStatus(self._hadoop.Path(folder))]
+            found = [self._entry(status) for status in self._fs.listStatus(self._path(folder))]
         return sorted(found, key=lambda entry: entry.name)
 
     def files(self, folder: str) -> Iterator[Entry]:
@@ -95,9 +100,11 @@ class FileSystem:
 
         To ask for more than a path (an Entry) is a dozen calls into the JVM, for each of perhaps thousands of files.
         """
+        if self.is_local and not os.path.lexists(_local(folder)):
+            return []
         with self._plain_errors(folder):
             try:
-                found = self._fs.listStatus(self._hadoop.Path(folder))
+                found = self._fs.listStatus(self._path(folder))
             except Py4JJavaError as error:
                 if _java_class(error) == "java.io.FileNotFoundException":
                     return []
@@ -108,7 +115,7 @@ class FileSystem:
     def remove(self, path: str) -> None:
         """Removes a file, or a folder with all it holds; nothing there is no error."""
         with self._plain_errors(path):
-            self._fs.delete(self._hadoop.Path(path), True)
+            self._fs.delete(self._path(path), True)
 
     def publish(self, source: str, target: str) -> None:
         """Puts the file `source` in the place of `target` in one step: a reader finds the old file or the new one.
@@ -121,21 +128,30 @@ class FileSystem:
             target_file.parent.mkdir(parents=True, exist_ok=True)
             os.replace(source_file, target_file)
         elif self.scheme in ("hdfs", "viewfs"):
-            self._fs.mkdirs(self._hadoop.Path(target).getParent())
+            self._fs.mkdirs(self._path(target).getParent())
             options = self._gateway.new_array(self._hadoop.Options.Rename, 1)
             options[0] = self._hadoop.Options.Rename.OVERWRITE
             context = self._hadoop.FileContext.getFileContext(self._fs.getUri(), self._conf)
-            context.rename(self._hadoop.Path(source), self._hadoop.Path(target), options)
+            context.rename(self._path(source), self._path(target), options)
         else:
-            paths = (self._fs, self._hadoop.Path(source), self._fs, self._hadoop.Path(target))
+            paths = (self._fs, self._path(source), self._fs, self._path(target))
             self._hadoop.FileUtil.copy(*paths, True, True, self._conf)
 
     def read_text(self, path: str) -> str:
         """What a small file holds."""
         with self._plain_errors(path):
-            stream = self._fs.open(self._hadoop.Path(path))
+            stream = self._fs.open(self._path(path))
             try:
                 return str(self._gateway.jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8"))
+            finally:
+                stream.close()
+
+    def md5(self, path: str) -> bytes:
+        """The MD5 of a file as it stands, of any size. Its bytes pass through the driver."""
+        with self._plain_errors(path):
+            stream = self._fs.open(self._path(path))
+            try:
+                return bytes(self._gateway.jvm.org.apache.commons.codec.digest.DigestUtils.md5(stream))
             finally:
                 stream.close()
 
@@ -143,7 +159,7 @@ class FileSystem:
         """Writes a small file, whole or not at all."""
         draft = f"{path}.{os.getpid()}.{time.monotonic_ns()}.draft"
         with self._plain_errors(path):
-            stream = self._fs.create(self._hadoop.Path(draft), True)
+            stream = self._fs.create(self._path(draft), True)
             stream.write(bytearray(text, "utf-8"))
             stream.close()
             self.publish(draft, path)
@@ -158,7 +174,7 @@ class FileSystem:
 
     def _entry(self, status: Any) -> Entry:
         path = status.getPath()
-        has_etag = is_instance_of(self._gateway, status, "org.apache.hadoop.fs.EtagSource")
+        has_etag = not self.is_local and is_instance_of(self._gateway, status, "org.apache.hadoop.fs.EtagSource")
         return Entry(
             path=path.toString(),
             uri=path.toUri().toString(),

@@ -19,3 +19,22 @@ class Request:
     allow_missing_days: bool = False
     refresh: bool = False
     extract_date: date | None = None
+
+
+@dataclass(frozen=True)
+class StreamRequest:
+    """What is asked of a stream: to look for more `every` so many seconds; None: to take in what is there, and end."""
+
+    run_id: str
+    output: str
+    every: int | None
+
+
+@dataclass(frozen=True)
+class ForgetRequest:
+    """To forget one customer of the shop. `sinks` are warehouses: lake and exports are looked through in any case."""
+
+    customer_id: str
+    run_id: str
+    output: str
+    sinks: tuple[str, ...]

@@ -12,8 +12,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from etl_spark.core.database import is_database, parse_database
+from etl_spark.core.dynamodb import is_live_table, parse_live_table
 from etl_spark.core.errors import UsageError
 from etl_spark.core.uri import refuse_credentials
+
+
+def fingerprint(*deciding: Any) -> str:
+    """The same for the same values, as JSON has them, on every machine."""
+    return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,10 +42,14 @@ class SourceSettings:
             raise UsageError(f"max_rejected_share is a share of 1, not {self.max_rejected_share}")
 
     @property
+    def places(self) -> tuple[str, ...]:
+        """Where anything is read."""
+        return (self.source,)
+
+    @property
     def rules_version(self) -> str:
         """A fingerprint of the rules and of the code that applies them: the same on every machine."""
-        text = json.dumps([self.reader_version, *self._deciding()], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return fingerprint(self.reader_version, *self._deciding())
 
     def _deciding(self) -> tuple[Any, ...]:
         """What decides how a row is read and judged, as JSON has it."""
@@ -102,6 +112,45 @@ class JdbcReading:
     def __post_init__(self) -> None:
         if self.fetch_size < 1 or self.partitions < 1:
             raise UsageError("jdbc.fetch_size and jdbc.partitions must be at least 1")
+
+
+@dataclass(frozen=True)
+class ItemReading:
+    """Where the items of a key-value table are, and how a live table is scanned.
+
+    `place` is a folder of exports, or dynamodb://TABLE?region=REGION. A live table is scanned in so many `segments`,
+    side by side, which together consume no more than `capacity` units a second; 0 is for as much as the table gives.
+    While the table throttles, a page is asked for again, for `patience` seconds.
+    """
+
+    place: str
+    segments: int
+    capacity: int
+    patience: int
+
+    def __post_init__(self) -> None:
+        refuse_credentials(self.place)
+        if is_live_table(self.place):
+            parse_live_table(self.place)
+        if not 1 <= self.segments <= 1_000_000:
+            raise UsageError(f"segments is 1 to 1000000, as DynamoDB has it, not {self.segments}")
+        if self.capacity < 0 or self.patience < 0:
+            raise UsageError("capacity and patience are no less than 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ItemSettings(SourceSettings):
+    """Where `items` name no place, they are in the folder `profiles` of the source."""
+
+    items: ItemReading
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        return (*super().places, self.item_reading.place)
+
+    @property
+    def item_reading(self) -> ItemReading:
+        return dataclasses.replace(self.items, place=self.items.place or f"{self.source.rstrip('/')}/profiles")
 
 
 @dataclass(frozen=True, kw_only=True)

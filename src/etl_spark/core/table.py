@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from typing import Literal
 
 import pyspark.sql.functions as F
 import pyspark.sql.types as T
@@ -20,6 +21,9 @@ Partition = Mapping[str, date | str]
 
 Scope = tuple[Partition, ...]
 """All that one write replaces. `({},)` is the whole table, `()` is nothing."""
+
+Forgets = Literal["", "row", "customer", "line"]
+"""What goes of a row that names a customer: all of it, the customer, who becomes unknown, or the bytes of its line."""
 
 MONEY = "DECIMAL(18,4)"
 """The type of an amount of money."""
@@ -37,12 +41,16 @@ _TYPES: Mapping[str, T.DataType] = {
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its Spark DDL type, `VARCHAR(n)` for text, and what it means."""
+    """One column: its Spark DDL type, `VARCHAR(n)` for text, and what it means.
+
+    One that `needs_name` counts what only somebody known can have: it is 0 for the unknown.
+    """
 
     name: str
     type: str
     doc: str
     nullable: bool = False
+    needs_name: bool = False
 
     @property
     def length(self) -> int | None:
@@ -69,7 +77,8 @@ class Table:
     `replaces` names the columns whose values bound a write: `("log_date",)` replaces days, `("start_date",
     "end_date")` a range, `()` everything. They are the partition columns wherever the table is stored as files.
     `exported` tables go to the sinks, files and warehouses alike. `distributed_by` is the column that large joins are
-    on, by which a warehouse of many machines spreads the rows.
+    on, by which a warehouse of many machines spreads the rows. `forgets` is what goes of a row that names a customer of
+    the shop, by customer_id, customer_key or its line, who is to be forgotten; nothing of a table that names none.
     """
 
     name: str
@@ -79,6 +88,7 @@ class Table:
     replaces: tuple[str, ...]
     exported: bool = True
     distributed_by: str = ""
+    forgets: Forgets = ""
 
     def __post_init__(self) -> None:
         placed = (self.distributed_by,) if self.distributed_by else ()

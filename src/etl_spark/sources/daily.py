@@ -31,9 +31,12 @@ class DailySource:
 
     @property
     def audited_days(self) -> tuple[date, ...]:
-        """The days that the run may use, asked for or as many before them."""
+        """The days that the run may use, asked for or, where the source looks back, as many before them."""
         asked = self._request.asked
-        return (*asked.previous().days, *asked.days)
+        return (*asked.previous().days, *asked.days) if self._source.looks_back else asked.days
+
+    def has(self, one: Input) -> bool:
+        return one.of == self._source.name
 
     def plan(self, known: Sequence[AuditRow]) -> str:
         """Looks what stands at the source, beside what is `known` of it. Returns that in words.
@@ -55,10 +58,9 @@ class DailySource:
         if plan.missing and not (self._request.allow_missing_days and plan.found):
             missing = ", ".join(str(day) for day in plan.missing)
             raise InputError(f"{len(plan.missing)} of {len(asked)} days have no file at {source}: {missing}")
-        return (
-            f"{len(plan.found)} of {len(asked)} days found, and {len(plan.previous_found)} of as many before: "
-            f"{len(plan.to_read)} to read, {len(plan.known)} known"
-        )
+        before = f", and {len(plan.previous_found)} of as many before" if self._source.looks_back else ""
+        found = f"{len(plan.found)} of {len(asked)} days found{before}"
+        return f"{found}: {len(plan.to_read)} to read, {len(plan.known)} known"
 
     @property
     def coverage(self) -> dict[str, Any]:
@@ -79,7 +81,9 @@ class DailySource:
         days = f"{len(plan.found)} of {len(plan.asked)} found, {len(plan.to_read)} read in this run"
         if plan.missing:
             days += f", missing: {', '.join(str(day) for day in plan.missing)}"
-        return {"days": f"{days}; {len(plan.previous_found)} of the {len(plan.asked)} days before"}
+        if self._source.looks_back:
+            days += f"; {len(plan.previous_found)} of the {len(plan.asked)} days before"
+        return {"days": days}
 
     @property
     def values(self) -> Mapping[str, Any]:

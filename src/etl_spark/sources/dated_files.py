@@ -62,6 +62,11 @@ def source_file(fs: FileSystem, day: date, entry: Entry, source_table: str) -> S
     """`entry` of `fs` as a file of `day`. Raises InputError for a `.gz` of no bytes, which no gzip ever wrote."""
     if entry.name.endswith(".gz") and entry.size_bytes == 0:
         raise InputError(f"{entry.path} is not a gzip file: it has no bytes (an empty day is a gzip of nothing)")
+    return as_source_file(fs, day, entry, source_table)
+
+
+def as_source_file(fs: FileSystem, day: date, entry: Entry, source_table: str) -> SourceFile:
+    """`entry` of `fs` as a file of `day`, whatever it holds."""
     return SourceFile(
         day=day,
         name=entry.path.removeprefix(fs.path("")),

@@ -79,6 +79,9 @@ class ExtractSource:
     def to_replace(self) -> tuple[date, ...]:
         return self._request.asked.days
 
+    def has(self, one: Input) -> bool:
+        return one.of in self._extracts
+
     def days(self, part: Part) -> tuple[date, ...]:
         return self._request.asked.days
 

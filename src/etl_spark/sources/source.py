@@ -56,6 +56,9 @@ class Source(Protocol):
     def plan(self, known: Sequence[AuditRow]) -> str:
         """Looks what stands at the source, beside what is `known` of it; says so. Raises InputError."""
 
+    def has(self, one: Input) -> bool:
+        """Whether `one` is of this source."""
+
     def days(self, part: Part) -> tuple[date, ...]:
         """The days of a table that `part` stands for."""
 

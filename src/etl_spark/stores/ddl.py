@@ -132,7 +132,7 @@ class MySqlDdl(Ddl):
         return (
             f"CREATE TABLE IF NOT EXISTS {self.quoted(table.name)} (\n  "
             + ",\n  ".join(lines)
-            + f"\n) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE={self.collation} COMMENT={_text(table.doc)}",
+            + f"\n) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE={self.collation} COMMENT={literal(table.doc)}",
         )
 
     def create_staging(self, table: Table, name: str) -> str:
@@ -147,7 +147,7 @@ class MySqlDdl(Ddl):
     def _definition(self, column: Column) -> str:
         collation = f" CHARACTER SET utf8mb4 COLLATE {self.collation}" if column.length else ""
         null = "" if column.nullable else " NOT NULL"
-        return f"{self.quoted(column.name)} {self.type_of(column)}{collation}{null} COMMENT {_text(column.doc)}"
+        return f"{self.quoted(column.name)} {self.type_of(column)}{collation}{null} COMMENT {literal(column.doc)}"
 
     def _expected(self, column: Column) -> Found:
         collation = f" collate {self.collation}" if column.length else ""
@@ -200,8 +200,8 @@ class RedshiftDdl(Ddl):
             f"CREATE TABLE IF NOT EXISTS {name} (\n  "
             + ",\n  ".join(lines)
             + f"\n) {self._placed(table)} SORTKEY ({self.listed(table.replaces or table.grain)})",
-            f"COMMENT ON TABLE {name} IS {_text(table.doc)}",
-            *(f"COMMENT ON COLUMN {name}.{self.quoted(one.name)} IS {_text(one.doc)}" for one in table.columns),
+            f"COMMENT ON TABLE {name} IS {literal(table.doc)}",
+            *(f"COMMENT ON COLUMN {name}.{self.quoted(one.name)} IS {literal(one.doc)}" for one in table.columns),
         )
 
     def _placed(self, table: Table) -> str:
@@ -240,6 +240,6 @@ def _described(column: Found) -> str:
     return f"{column.type}{'' if column.nullable else ' not null'}"
 
 
-def _text(value: str) -> str:
+def literal(value: str) -> str:
     """A literal; a backslash is an escape in all of them."""
     return "'" + value.replace("\\", "\\\\").replace("'", "''") + "'"

@@ -6,10 +6,13 @@ old one's place in one step. The partition columns stand in the folder's name on
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pyspark.sql.functions as F
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 
 from etl_spark.core.filesystem import FileSystem
+from etl_spark.core.local import local_frame
 from etl_spark.core.table import Partition, Scope, Table
 
 FORMATS = ("parquet", "csv")
@@ -47,16 +50,26 @@ class Exports:
     def path(self, table: Table) -> str:
         return self._output.path(self._format, table.name)
 
+    def read(self, spark: SparkSession, table: Table) -> DataFrame:
+        """All rows that stand there, of whatever runs."""
+        if self._output.entry(self.path(table)) is None:
+            return local_frame(spark, [], table.schema)
+        as_base64 = self._as_base64(table)
+        texts = [replace(one, type="VARCHAR(1)") if one.name in as_base64 else one for one in table.columns]
+        schema = replace(table, columns=tuple(texts)).schema
+        options = {**CSV_OPTIONS, "multiLine": "true", "mode": "FAILFAST"} if self._format == "csv" else {}
+        rows = spark.read.schema(schema).options(**options).format(self._format).load(self.path(table))
+        return rows.select(*table.column_names).withColumns({name: F.unbase64(name) for name in as_base64})
+
     def write(self, df: DataFrame, table: Table, scope: Scope) -> None:
         """Replaces each partition of `scope` by its rows of `df`; a partition without a row has no file."""
         staging = f"{self._staging}/{table.name}"
         rows = df.repartition(*table.replaces) if table.replaces else df.coalesce(1)
         options = CSV_OPTIONS if self._format == "csv" else {}
-        binary = [column.name for column in table.columns if column.type == "BINARY" and self._format == "csv"]
         (
             rows.sortWithinPartitions(*table.grain)
             # CSV is text: bytes that may be none stand in it as base64.
-            .withColumns({name: F.base64(name) for name in binary})
+            .withColumns({name: F.base64(name) for name in self._as_base64(table)})
             .write.partitionBy(*table.replaces)
             .options(**options)
             .format(self._format)
@@ -66,6 +79,10 @@ class Exports:
             folder = _folder(partition)
             self._publish(f"{staging}{folder}", f"{self.path(table)}{folder}")
         self._output.remove(staging)
+
+    def _as_base64(self, table: Table) -> list[str]:
+        """The columns that are bytes, which CSV has as text."""
+        return [column.name for column in table.columns if column.type == "BINARY" and self._format == "csv"]
 
     def _publish(self, staged: str, folder: str) -> None:
         match self._output.paths(staged):

@@ -16,6 +16,7 @@ from etl_spark.core.table import Scope, Table
 from etl_spark.stores.ddl import Ddl, MySqlDdl, RedshiftDdl
 from etl_spark.stores.files import FORMATS, Exports
 from etl_spark.stores.redshift import Redshift
+from etl_spark.stores.warehouse import Warehouse
 
 SINKS = (*FORMATS, *WAREHOUSES)
 
@@ -43,15 +44,20 @@ def open_sinks(request: Request, config: Config, spark: SparkSession, output: Fi
 
 
 def _open(name: str, request: Request, config: Config, spark: SparkSession, output: FileSystem) -> Sink:
-    match name:
-        case "mysql":
-            # A cluster that does not load it need not have what that takes.
-            from etl_spark.stores.mysql import MySql
+    if name in FORMATS:
+        return Exports(output, name, request.run_id)
+    return open_warehouse(name, request.run_id, config, spark)
 
-            return MySql(configured(name, config.sinks), config.credentials(name), request.run_id)
-        case "redshift":
-            return Redshift(configured(name, config.sinks), config.credentials(name), request.run_id, spark)
-    return Exports(output, name, request.run_id)
+
+def open_warehouse(name: str, run_id: str, config: Config, spark: SparkSession) -> Warehouse:
+    """The warehouse `name`. Raises UsageError where it is not configured, or has no credentials."""
+    sink, credentials = configured(name, config.sinks), config.credentials(name)
+    if name == "redshift":
+        return Redshift(sink, credentials, run_id, spark)
+    # A cluster that does not load it need not have what that takes.
+    from etl_spark.stores.mysql import MySql
+
+    return MySql(sink, credentials, run_id)
 
 
 def configured(name: str, sinks: Mapping[str, Any]) -> Any:

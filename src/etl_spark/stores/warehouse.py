@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -24,10 +24,11 @@ from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame
 
 from etl_spark.config import Credentials
-from etl_spark.core.errors import EtlError, SchemaError
+from etl_spark.core.errors import EtlError, SchemaError, UsageError
+from etl_spark.core.forget import Customer, is_merged, named_by, unknown_in
 from etl_spark.core.sinks import MySqlSink, RedshiftSink
 from etl_spark.core.table import Column, Scope, Table, condition, date_pattern
-from etl_spark.stores.ddl import Ddl, Found
+from etl_spark.stores.ddl import Ddl, Found, literal
 from etl_spark.stores.jdbc import dates_as_text, failure
 
 LEDGER = Table(
@@ -243,6 +244,43 @@ class Warehouse(ABC):
             said = "; ".join(f"{table.name} {one.what}: {one.mend}" for one in differences)
             raise SchemaError(f"{self.place} is not as this version defines it, nothing was loaded: {said}")
 
+    def verify_forgetful(self, tables: Iterable[Table]) -> None:
+        """Raises UsageError where forget() could not do with one of `tables` what it must."""
+        with self.session() as session:
+            for table in tables:
+                if is_merged(table) and self.found(session, table.name):
+                    raise UsageError(
+                        f"{self.place} has {table.name}, of which a customer is forgotten in the lake and in files "
+                        "alone: drop it there first, and publish it again afterwards"
+                    )
+
+    def forget(self, table: Table, customer: Customer) -> int:
+        """Removes what `table` forgets of the customer, in one transaction. Returns how many rows named the customer.
+
+        A table that is not there has none.
+        """
+        values = {name: _sql(value) for name, value in named_by(table, customer).items()}
+        is_named = " OR ".join(f"{self.ddl.quoted(name)} = {value}" for name, value in values.items())
+        target = self.ddl.quoted(table.name)
+        change = f"DELETE FROM {target}"
+        if table.forgets == "customer":
+            column, unknown = unknown_in(table)
+            change = f"UPDATE {target} SET {self.ddl.quoted(column)} = {_sql(unknown)}"
+        try:
+            with self.session() as session:
+                if self.found(session, table.name) is None:
+                    return 0
+                self.prepare(session, LEDGER)
+                self.begin_alone(session, table)
+                ((count,),) = session.run(f"SELECT COUNT(*) FROM {target} WHERE {is_named}")
+                if count:
+                    session.run(f"{change} WHERE {is_named}")
+                    self.verify_references(session, table)
+                session.commit()
+        except ConnectionLostError as lost:
+            raise EtlError(f"{self.place}: whether {table.name} was changed is not known: {lost}: run again") from lost
+        return int(count)
+
     def _sweep(self, session: Session) -> None:
         """Drops staging of loads that are dead: a live one holds its own by a transaction that has read from it."""
         for staging in self.staging_tables(session):
@@ -373,6 +411,10 @@ class Warehouse(ABC):
             f"('{load.id}', '{self._run_id}', '{load.table.name}', '{shown}', {load.row_count}, {self.now})"
         )
         session.commit()
+
+
+def _sql(value: str | int | None) -> str:
+    return "NULL" if value is None else literal(value) if isinstance(value, str) else str(value)
 
 
 def _plain(value: Any) -> Any:

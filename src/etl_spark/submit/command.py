@@ -26,7 +26,9 @@ jobs and commands:
 
 _HERE = {
     "publish JOB": "what the lake has of a range that was run, into more sinks",
+    "stream STREAM": "what has arrived of what arrives without end, taken in once each",
     "ddl, mart, generate": "with the target local only: tables as SQL, the data mart, samples",
+    "forget CUSTOMER": "with the target local only: one customer, removed wherever anything is kept",
 }
 
 _EPILOG = """\
@@ -108,7 +110,9 @@ def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
 def _parser() -> _Parser:
     from etl_spark.pipelines import PIPELINES
 
-    jobs = {name: pipeline.doc for name, pipeline in PIPELINES.items()} | _HERE
+    jobs = {name: pipeline.doc for name, pipeline in PIPELINES.items()}
+    jobs |= {f"{name} evaluate": one.evaluator.doc for name, one in PIPELINES.items() if one.evaluator}
+    jobs |= _HERE
     parser = _Parser(
         prog="submit.sh",
         usage="submit.sh [--target TARGET] [options of the target] JOB [options of the job]",
@@ -240,7 +244,7 @@ def _submission(options: argparse.Namespace, job: Sequence[str]) -> tuple[Submis
 
     name, *arguments = job
     asked = cli.parse(job)
-    if name not in (*PIPELINES, "publish"):
+    if name not in (*PIPELINES, "publish", "stream"):
         raise UsageError(f"{name} runs on this machine only: leave --target {options.target} out")
     place = asked.config or config.conf_file("emr.toml" if options.target.startswith("emr") else "local.toml")
     mapping = getattr(asked, "mapping", None)
@@ -251,9 +255,13 @@ def _submission(options: argparse.Namespace, job: Sequence[str]) -> tuple[Submis
         file=place,
         source=getattr(asked, "source", None),
         mapping=mapping,
-        reads=name != "publish",
+        # A command that takes no source reads the lake.
+        reads="source" in asked,
     )
-    sinks = tuple(asked.sink or ())
+    sinks = tuple(getattr(asked, "sink", None) or ())
+    label = asked.pipeline.name if name == "stream" else f"{asked.start_date or ''}..{asked.end_date or ''}"
+    if arguments[:1] == ["evaluate"]:
+        label = f"evaluate {label}"
     conf = {**found.spark, **_properties(options.properties_file), **_pairs("--conf", options.conf)}
     # The cluster's, and the master's.
     left_out = ("spark.master", "spark.driver.host", "spark.driver.bindAddress")
@@ -262,7 +270,7 @@ def _submission(options: argparse.Namespace, job: Sequence[str]) -> tuple[Submis
         Submission(
             job=name,
             arguments=tuple(arguments),
-            label=f"etl_spark {name} {asked.start_date}..{asked.end_date}",
+            label=f"etl_spark {name} {label}",
             source=source,
             output=output,
             place=place,

@@ -30,7 +30,7 @@ UNPACKED = "environment"
 PLACE, MAPPING = "place", "mapping"
 """What the configuration files that a user named are called there: `--config place`, `--mapping mapping`."""
 
-PACKAGES = ("dacite", "findspark", "PyMySQL", "SQLAlchemy", "boto3", "scipy")
+PACKAGES = ("dacite", "findspark", "PyMySQL", "SQLAlchemy", "boto3", "scipy", "textblob")
 """The third-party packages that a run may import. pyspark and Delta are the cluster's."""
 
 LOCKS = {"3.5": "spark-3.5.txt", "4.0": "spark-4.0.txt"}

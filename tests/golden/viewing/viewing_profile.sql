@@ -1,4 +1,4 @@
--- viewing_profile of April 2022, worked out by another engine in one statement from the raw logs.
+-- viewing_profile of the days of the logs, worked out by another engine in one statement from them.
 WITH line AS (
     SELECT strptime(parse_filename(filename, true), '%Y%m%d')::DATE AS log_date, line
     FROM read_csv($logs, columns = {'line': 'VARCHAR'}, delim = '\0', quote = '', escape = '',
@@ -32,7 +32,8 @@ WITH line AS (
 )
 SELECT contract, sums[1], sums[2], sums[3], sums[4], sums[5], total, names[list_position(sums, list_max(sums))],
        array_to_string(list_filter(names, lambda name, i: sums[i] > 0), '-'), days,
-       round(days * 100.0 / 30, 2)::DECIMAL(5, 2),
-       CASE WHEN days BETWEEN 1 AND 6 THEN 'At Risk' WHEN days <= 13 THEN 'Need Attention' WHEN days <= 20 THEN 'Valuable'
+       round(days * 100.0 / $days_asked, 2)::DECIMAL(5, 2),
+       CASE WHEN days * 30 < 7 * $days_asked THEN 'At Risk' WHEN days * 30 < 14 * $days_asked THEN 'Need Attention'
+            WHEN days * 30 < 21 * $days_asked THEN 'Valuable'
             ELSE 'Loyal' END
 FROM ranked ORDER BY ALL

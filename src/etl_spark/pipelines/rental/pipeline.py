@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from etl_spark.core.audit import LOAD_AUDIT
 from etl_spark.core.settings import ExtractSettings
-from etl_spark.core.step import NOTHING, Check, Extracts, Generator, Pipeline, Size, Step, asked, rows, whole
+from etl_spark.core.step import NOTHING, Check, Extracts, Generator, Intake, Pipeline, Size, Step, asked, rows, whole
 from etl_spark.pipelines.calendar.dim_date import DIM_DATE, build_dim_date
 from etl_spark.pipelines.rental.analytics import build_film_utilisation, build_open_rental, build_rental_revenue
 from etl_spark.pipelines.rental.checks import balance, revenue_balance, weight_balance
@@ -63,15 +63,19 @@ RENTAL = Pipeline(
     name=PIPELINE,
     doc="a star schema of film rentals and payments from a film-rental database",
     settings=ExtractSettings,
-    source=Extracts("film_rental", "the tables of a film-rental database", EXTRACTS),
-    quarantine=RENTAL_REJECTED,
-    steps=(
-        Step(
-            read_extracts,
-            inputs=tuple(rows(extract) for extract in EXTRACTS),
-            outputs=(*RAW.values(), RENTAL_REJECTED, LOAD_AUDIT),
-            parameters=("asked", "extract_dates", "date_formats"),
+    intakes=(
+        Intake(
+            Extracts("film_rental", "the tables of a film-rental database", EXTRACTS),
+            Step(
+                read_extracts,
+                inputs=tuple(rows(extract) for extract in EXTRACTS),
+                outputs=(*RAW.values(), RENTAL_REJECTED, LOAD_AUDIT),
+                parameters=("asked", "extract_dates", "date_formats"),
+            ),
+            quarantine=RENTAL_REJECTED,
         ),
+    ),
+    steps=(
         Step(build_dim_date, inputs=(NOTHING,), outputs=(DIM_DATE,)),
         Step(build_dim_film, inputs=(whole(RAW[FILM]), whole(RAW[LANGUAGE])), outputs=(DIM_FILM,)),
         Step(build_dim_actor, inputs=(whole(RAW[ACTOR]),), outputs=(DIM_ACTOR,)),

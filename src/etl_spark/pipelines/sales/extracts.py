@@ -42,6 +42,7 @@ CUSTOMERS = Extract(
         "customer_id", "name", "email", "address", "city", "country", "registration_date", of=DIM_CUSTOMER.columns
     ),
     key=("customer_id",),
+    forgets="row",
 )
 PRODUCTS = Extract(
     "products",
@@ -59,6 +60,7 @@ ORDERS = Extract(
     ),
     key=("order_id",),
     day="order_date",
+    forgets="customer",
 )
 ORDER_ITEMS = Extract(
     "order_items",
@@ -85,7 +87,7 @@ LINE_REPEATED = "line_repeated"
 """A flag, or else a reason: a line of a flat file that is equal to another. Null where the source has no lines."""
 
 RAW_CUSTOMERS, RAW_PRODUCTS, RAW_ORDERS, RAW_ORDER_ITEMS = (extract.raw_table(PIPELINE) for extract in EXTRACTS)
-SALES_REJECTED = rejected_table(PIPELINE)
+SALES_REJECTED = rejected_table(PIPELINE, forgets="line")
 
 
 def read_extracts(

@@ -195,13 +195,27 @@ class Shop:
     products: Products
 
 
+@dataclass(frozen=True, eq=False)
+class Orders:
+    """A day's: who placed each, by number, and the lines of all, returns among them."""
+
+    today: int
+    customers: Ints
+    lines: Lines
+
+    def seconds(self, random: np.random.Generator) -> Ints:
+        """When each was placed; of a generator that is texts_random's."""
+        count = self.customers.size
+        return np.sort(drawn(random, np.array(HOURS), count) * 3600 + below(random, 3600, count))
+
+
 def generate(
     asked: DateRange, output: Path, *, seed: int, customers: int, products: int, orders_per_day: int
 ) -> list[Path]:
     """Writes the four files of COLUMNS into `output`; UsageError where `asked` starts before the shop was OPENED."""
     if asked.start < OPENED:
         raise UsageError(f"the shop opened on {OPENED}: there are no orders on {asked.start}")
-    shop = Shop(seed, orders_per_day, _customers(seed, customers), _products(seed, products))
+    shop = Shop(seed, orders_per_day, customers_of(seed, customers), products_of(seed, products))
     output.mkdir(parents=True, exist_ok=True)
     files = {name: output / f"{name}.csv" for name in COLUMNS}
     with ExitStack() as stack:
@@ -209,13 +223,17 @@ def generate(
             name: stack.enter_context(file.with_suffix(".draft").open("w", encoding="utf-8", newline=""))
             for name, file in files.items()
         }
-        for name, rows in (("customers", _customer_rows(shop)), ("products", _product_rows(shop))):
+        for name, rows in (
+            ("customers", _spoiled(customer_rows(shop), "customers", shop.customers.faults)),
+            ("products", _product_rows(shop)),
+        ):
             writer = csv.writer(streams[name], lineterminator="\n")
             writer.writerow(COLUMNS[name])
             writer.writerows(row.values() for row in rows)
         for name in ("orders", "order_items"):
             streams[name].write(",".join(COLUMNS[name]) + "\n")
-        for orders, items in _days(shop, asked):
+        for day in days_of_orders(shop, asked):
+            orders, items = _texts(shop, day)
             streams["orders"].write(orders)
             streams["order_items"].write(items)
     return [file.with_suffix(".draft").rename(file) for file in files.values()]
@@ -233,7 +251,7 @@ class Words(NamedTuple):
 
 
 @cache
-def _words(seed: int) -> Words:
+def words_of(seed: int) -> Words:
     fakers = [Faker(locale) for locale in LOCALES]
     for faker in fakers:
         faker.seed_instance(seed)
@@ -248,23 +266,23 @@ def _words(seed: int) -> Words:
     )
 
 
-def _customers(seed: int, count: int) -> Customers:
+def customers_of(seed: int, count: int) -> Customers:
     random = np.random.default_rng([seed, 1])
-    registered = REGISTRATIONS.start.toordinal() + _below(random, len(REGISTRATIONS), count)
+    registered = REGISTRATIONS.start.toordinal() + below(random, len(REGISTRATIONS), count)
     delay = random.random(count)
-    days = 1 + _below(random, DELAY_DAYS, count)
+    days = 1 + below(random, DELAY_DAYS, count)
     first = registered + np.select((delay < EARLY_SHARE, delay < EARLY_SHARE + LATE_SHARE), (-days, days), 0)
     kind, life, eagerness = random.random(count), random.random(count), random.random(count)
-    left = first + 1 + _skewed(LIFE_DAYS, life)
-    frequency = np.where(kind < NEVER_SHARE + ONCE_SHARE, 0, 1 + _skewed(10, eagerness))
-    multiple = MULTIPLES[_drawn(random, np.array(MULTIPLE_SHARES), count)]
-    faults = _faults(_shuffled(random, np.arange(count)), "customers", count)
+    left = first + 1 + skewed(LIFE_DAYS, life)
+    frequency = np.where(kind < NEVER_SHARE + ONCE_SHARE, 0, 1 + skewed(10, eagerness))
+    multiple = MULTIPLES[drawn(random, np.array(MULTIPLE_SHARES), count)]
+    faults = _faults(shuffled(random, np.arange(count)), "customers", count)
     is_idle = kind < NEVER_SHARE
     is_idle[list(faults)] = True
     return Customers(registered, np.where(is_idle, 0, first), left, np.where(is_idle, 0, frequency), multiple, faults)
 
 
-def _products(seed: int, count: int) -> Products:
+def products_of(seed: int, count: int) -> Products:
     random = np.random.default_rng([seed, 2])
     places = {thing: place for place, (thing, _, _) in enumerate(THINGS)}
     steps = np.zeros(len(THINGS), np.int64)
@@ -274,24 +292,25 @@ def _products(seed: int, count: int) -> Products:
     number = np.arange(count)
     thing = number % len(THINGS)
     companion = np.where((steps[thing] != 0) & (number + steps[thing] < count), number + steps[thing], -1)
-    single = _shuffled(random, np.flatnonzero(steps[thing] == 0))
+    single = shuffled(random, np.flatnonzero(steps[thing] == 0))
     faults = _faults(single, "products", count)
-    popularity = 1 + _skewed(10, random.random(count))
+    popularity = 1 + skewed(10, random.random(count))
     popularity[single[: len(faults) + int(count * UNSOLD_SHARE)]] = 0
     typical = np.array([price for _, _, price in THINGS])[thing]
-    cents = typical * (60 + _below(random, 120, count)) // 100 * 100 + 99
-    return Products(thing, companion, popularity, cents, _below(random, PRICE_DAYS, count), faults)
+    cents = typical * (60 + below(random, 120, count)) // 100 * 100 + 99
+    return Products(thing, companion, popularity, cents, below(random, PRICE_DAYS, count), faults)
 
 
-def _customer_rows(shop: Shop) -> Iterator[Row]:
+def customer_rows(shop: Shop) -> Iterator[Row]:
+    """All customers, as they are before faults."""
     who = shop.customers
     random = np.random.default_rng([shop.seed, 3])
     count = who.registered.size
-    words = _words(shop.seed)
-    columns = (who.registered, _below(random, len(LOCALES), count), *(_below(random, WORDS, count) for _ in range(4)))
-    rows = (
+    words = words_of(shop.seed)
+    columns = (who.registered, below(random, len(LOCALES), count), *(below(random, WORDS, count) for _ in range(4)))
+    return (
         {
-            "customer_id": _customer_id(number),
+            "customer_id": customer_id(number),
             "name": words.names[locale][name],
             "email": f"{words.accounts[account]}{number + 1}@example.com",
             "address": ADDRESSES[number % len(ADDRESSES)].format(words.streets[locale][street], number % 90 + 1),
@@ -299,21 +318,20 @@ def _customer_rows(shop: Shop) -> Iterator[Row]:
             "country": words.countries[locale],
             "registration_date": str(date.fromordinal(registered)),
         }
-        for number, (registered, locale, name, street, city, account) in enumerate(_tuples(columns))
+        for number, (registered, locale, name, street, city, account) in enumerate(tuples(columns))
     )
-    return _spoiled(rows, "customers", who.faults)
 
 
 def _product_rows(shop: Shop) -> Iterator[Row]:
     goods = shop.products
     random = np.random.default_rng([shop.seed, 4])
-    brands = _words(shop.seed).brands
-    stock = _below(random, 500, goods.thing.size).tolist()
+    brands = words_of(shop.seed).brands
+    stock = below(random, 500, goods.thing.size).tolist()
     cents = goods.cents_on(REGISTRATIONS.end.toordinal()).tolist()
     things = (THINGS[thing] for thing in goods.thing.tolist())
     rows = (
         {
-            "product_id": _product_id(number),
+            "product_id": product_id(number),
             "product_name": f"{_brand(brands, number // len(THINGS))} {thing}",
             "category": category,
             "price": _price(cents[number]),
@@ -324,14 +342,14 @@ def _product_rows(shop: Shop) -> Iterator[Row]:
     return _spoiled(rows, "products", goods.faults)
 
 
-def _days(shop: Shop, asked: DateRange) -> Iterator[tuple[str, str]]:
-    """Each day's lines of orders.csv and of order_items.csv."""
+def days_of_orders(shop: Shop, asked: DateRange) -> Iterator[Orders]:
+    """Each day's, as they are before faults."""
     recent: deque[Lines] = deque(maxlen=LONGEST_RETURN)
     for today in range(asked.start.toordinal() - LONGEST_RETURN, asked.end.toordinal() + 1):
         buyers, sold = _sales(shop, today)
         if today >= asked.start.toordinal():
             due = np.concatenate([lines[lines["back_on"] == today] for lines in recent])
-            yield _texts(shop, today, *_with_returns(buyers, sold, due))
+            yield Orders(today, *_with_returns(buyers, sold, due))
         recent.append(sold[sold["back_on"] > 0])
 
 
@@ -340,8 +358,8 @@ def _sales(shop: Shop, today: int) -> tuple[Ints, Lines]:
     random = np.random.default_rng([shop.seed, today])
     buyers = _buyers(random, shop, today)
     goods = shop.products
-    order = np.repeat(np.arange(buyers.size), 1 + _drawn(random, np.array(LINES_OF_ORDER), buyers.size))
-    product = _drawn(random, goods.popularity_on(today), order.size)
+    order = np.repeat(np.arange(buyers.size), 1 + drawn(random, np.array(LINES_OF_ORDER), buyers.size))
+    product = drawn(random, goods.popularity_on(today), order.size)
     order = order[: product.size]
     companion = goods.companion[product]
     goes_along = (companion >= 0) & (random.random(order.size) < TOGETHER)
@@ -350,9 +368,9 @@ def _sales(shop: Shop, today: int) -> tuple[Ints, Lines]:
     lines = np.zeros(lines_at.size, LINE)
     lines["order"], lines["product"] = np.divmod(lines_at, width)
     lines["customer"] = buyers[lines["order"]]
-    lines["quantity"] = (1 + _drawn(random, np.array(PIECES), lines.size)) * shop.customers.multiple[lines["customer"]]
+    lines["quantity"] = (1 + drawn(random, np.array(PIECES), lines.size)) * shop.customers.multiple[lines["customer"]]
     lines["cents"] = goods.cents_on(today)[lines["product"]]
-    back_on = today + 1 + _below(random, LONGEST_RETURN, buyers.size)[lines["order"]]
+    back_on = today + 1 + below(random, LONGEST_RETURN, buyers.size)[lines["order"]]
     lines["back_on"] = np.where(random.random(lines.size) < RETURN_SHARE, back_on, 0)
     return buyers, lines
 
@@ -366,8 +384,8 @@ def _buyers(random: np.random.Generator, shop: Shop, today: int) -> Ints:
     who = shop.customers
     newcomers = np.flatnonzero(who.first == today)
     chance = who.frequency * ((who.first < today) & (today < who.left))
-    regulars = _drawn(random, chance, max(count - newcomers.size, 0))
-    return _shuffled(random, np.concatenate((newcomers, regulars)))[:count]
+    regulars = drawn(random, chance, max(count - newcomers.size, 0))
+    return shuffled(random, np.concatenate((newcomers, regulars)))[:count]
 
 
 def _with_returns(buyers: Ints, sold: Lines, due: Lines) -> tuple[Ints, Lines]:
@@ -381,26 +399,31 @@ def _with_returns(buyers: Ints, sold: Lines, due: Lines) -> tuple[Ints, Lines]:
     return customers, lines[np.argsort(lines["order"], kind="stable")]
 
 
-def _texts(shop: Shop, today: int, customers: Ints, lines: Lines) -> tuple[str, str]:
-    random = np.random.default_rng([shop.seed, today, 1])
+def texts_random(shop: Shop, today: int) -> np.random.Generator:
+    return np.random.default_rng([shop.seed, today, 1])
+
+
+def _texts(shop: Shop, placed: Orders) -> tuple[str, str]:
+    today, customers, lines = placed.today, placed.customers, placed.lines
+    random = texts_random(shop, today)
     day = date.fromordinal(today)
-    seconds = np.sort(_drawn(random, np.array(HOURS), customers.size) * 3600 + _below(random, 3600, customers.size))
+    seconds = placed.seconds(random)
     orders = [f"O{day:%Y%m%d}{number:06}" for number in range(1, customers.size + 1)]
     order_lines = [
-        f"{order},{_customer_id(customer)},{day} {second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}"
+        f"{order},{customer_id(customer)},{day} {second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}"
         for order, customer, second in zip(orders, customers.tolist(), seconds.tolist(), strict=True)
     ]
     place = np.arange(lines.size) - np.searchsorted(lines["order"], lines["order"]) + 1
     columns = (lines[name].tolist() for name in ("order", "product", "quantity", "cents"))
     item_lines = [
-        f"{orders[order]}-{line},{orders[order]},{_product_id(product)},{quantity},{_price(cents)}"
+        f"{orders[order]}-{line},{orders[order]},{product_id(product)},{quantity},{_price(cents)}"
         for line, order, product, quantity, cents in zip(place.tolist(), *columns, strict=True)
     ]
     return _day_text(random, today, "orders", order_lines), _day_text(random, today, "order_items", item_lines)
 
 
 def _day_text(random: np.random.Generator, today: int, file: str, lines: list[str]) -> str:
-    faults = _faults(_shuffled(random, np.arange(len(lines))), file, len(lines), today)
+    faults = _faults(shuffled(random, np.arange(len(lines))), file, len(lines), today)
     for place, name in faults.items():
         row = dict(zip(COLUMNS[file], lines[place].split(","), strict=True))
         lines[place] = "\n".join(",".join(spoiled.values()) for spoiled in FAULTS[file][name](row))
@@ -426,7 +449,7 @@ def _spoiled(rows: Iterable[Row], file: str, faults: Mapping[int, str]) -> Itera
             yield row
 
 
-def _tuples(columns: Sequence[Ints]) -> Iterator[tuple[int, ...]]:
+def tuples(columns: Sequence[Ints]) -> Iterator[tuple[int, ...]]:
     for start in range(0, columns[0].size, CHUNK):
         yield from zip(*(column[start : start + CHUNK].tolist() for column in columns), strict=True)
 
@@ -436,11 +459,11 @@ def _brand(brands: Sequence[str], number: int) -> str:
     return f"{brands[place]} {again + 1}" if again else brands[place]
 
 
-def _customer_id(number: int) -> str:
+def customer_id(number: int) -> str:
     return f"C{number + 1:06}"
 
 
-def _product_id(number: int) -> str:
+def product_id(number: int) -> str:
     return f"P{number + 1:05}"
 
 
@@ -448,20 +471,20 @@ def _price(cents: int) -> str:
     return f"{cents // 100}.{cents % 100:02}"
 
 
-def _below(random: np.random.Generator, bound: int, count: int) -> Ints:
+def below(random: np.random.Generator, bound: int, count: int) -> Ints:
     return np.floor(random.random(count) * bound).astype(np.int64)
 
 
-def _skewed(typical: int, chance: npt.NDArray[np.float64]) -> Ints:
+def skewed(typical: int, chance: npt.NDArray[np.float64]) -> Ints:
     """Half of them below `typical`, a few up to ten times as much."""
     return np.floor(typical * chance / (1.1 - chance)).astype(np.int64)
 
 
-def _drawn(random: np.random.Generator, weights: Ints, count: int) -> Ints:
+def drawn(random: np.random.Generator, weights: Ints, count: int) -> Ints:
     """Places in `weights`, each as often as it weighs; none where nothing weighs anything."""
     ends = np.cumsum(weights)
-    return np.searchsorted(ends, _below(random, int(ends[-1]), count if ends[-1] else 0), side="right")
+    return np.searchsorted(ends, below(random, int(ends[-1]), count if ends[-1] else 0), side="right")
 
 
-def _shuffled(random: np.random.Generator, values: Ints) -> Ints:
+def shuffled(random: np.random.Generator, values: Ints) -> Ints:
     return values[np.argsort(random.random(values.size), kind="stable")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from etl_spark.core.audit import LOAD_AUDIT
-from etl_spark.core.step import NOTHING, Check, Extracts, Generator, Pipeline, Size, Step, asked, rows, whole
+from etl_spark.core.step import NOTHING, Check, Extracts, Generator, Intake, Pipeline, Size, Step, asked, rows, whole
 from etl_spark.pipelines.calendar.dim_date import DIM_DATE, build_dim_date
 from etl_spark.pipelines.sales.checks import SUMMED, balance, totals_balance
 from etl_spark.pipelines.sales.clv import build_clv
@@ -52,15 +52,19 @@ SALES = Pipeline(
     name=PIPELINE,
     doc="a star schema of sales from customers, products, orders and order items, and its analytics",
     settings=SalesSettings,
-    source=Extracts("shop", "the tables of a shop", EXTRACTS),
-    quarantine=SALES_REJECTED,
-    steps=(
-        Step(
-            read_extracts,
-            inputs=tuple(rows(extract) for extract in EXTRACTS),
-            outputs=(RAW_CUSTOMERS, RAW_PRODUCTS, RAW_ORDERS, RAW_ORDER_ITEMS, SALES_REJECTED, LOAD_AUDIT),
-            parameters=("asked", "extract_dates", "date_formats", "mapping"),
+    intakes=(
+        Intake(
+            Extracts("shop", "the tables of a shop", EXTRACTS),
+            Step(
+                read_extracts,
+                inputs=tuple(rows(extract) for extract in EXTRACTS),
+                outputs=(RAW_CUSTOMERS, RAW_PRODUCTS, RAW_ORDERS, RAW_ORDER_ITEMS, SALES_REJECTED, LOAD_AUDIT),
+                parameters=("asked", "extract_dates", "date_formats", "mapping"),
+            ),
+            quarantine=SALES_REJECTED,
         ),
+    ),
+    steps=(
         Step(build_dim_date, inputs=(NOTHING,), outputs=(DIM_DATE,)),
         Step(build_dim_customer, inputs=(whole(RAW_CUSTOMERS),), outputs=(DIM_CUSTOMER,)),
         Step(build_dim_product, inputs=(whole(RAW_PRODUCTS),), outputs=(DIM_PRODUCT,)),

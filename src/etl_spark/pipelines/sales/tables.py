@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from etl_spark.core.extract import AS_OF
-from etl_spark.core.table import END_DATE, MONEY, START_DATE, Column, Table
+from etl_spark.core.table import END_DATE, MONEY, START_DATE, Column, Forgets, Table
 
 DIM_CUSTOMER = Table(
     name="dim_customer",
@@ -22,6 +22,7 @@ DIM_CUSTOMER = Table(
     grain=("customer_key",),
     replaces=(),
     distributed_by="customer_key",
+    forgets="row",
 )
 
 DIM_PRODUCT = Table(
@@ -59,10 +60,13 @@ FACT_SALES = Table(
     grain=("order_date", "order_item_id"),
     replaces=("order_date",),
     distributed_by="customer_key",
+    forgets="customer",
 )
 
 
-def _of_range(name: str, doc: str, keys: tuple[Column, ...], measures: tuple[Column, ...]) -> Table:
+def _of_range(
+    name: str, doc: str, keys: tuple[Column, ...], measures: tuple[Column, ...], forgets: Forgets = ""
+) -> Table:
     """A table of results over the asked range, which are what a run replaces."""
     return Table(
         name=name,
@@ -70,6 +74,7 @@ def _of_range(name: str, doc: str, keys: tuple[Column, ...], measures: tuple[Col
         columns=(START_DATE, END_DATE, *keys, *measures),
         grain=("start_date", "end_date", *(key.name for key in keys)),
         replaces=("start_date", "end_date"),
+        forgets=forgets,
     )
 
 
@@ -159,6 +164,7 @@ RFM = _of_range(
         Column("rfm_segment", "VARCHAR(3)", "the three scores"),
         Column("segment", "VARCHAR(50)", "the name that conf/sales.toml gives to these scores"),
     ),
+    forgets="row",
 )
 
 CLV = _of_range(
@@ -179,6 +185,7 @@ CLV = _of_range(
         Column("expected_purchase_value", MONEY, "of each, less returns", nullable=True),
         Column("expected_value", MONEY, "of the next 365 days: the product of the two", nullable=True),
     ),
+    forgets="row",
 )
 
 

@@ -11,6 +11,7 @@ import pyspark.sql.functions as F
 from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame, Window
 
+from etl_spark.json_lines import WHITE_SPACE, is_text, not_blank, object_text, parse, with_object
 from etl_spark.pipelines.viewing.settings import LogRules
 from etl_spark.pipelines.viewing.tables import CATEGORIES, SECONDS_COLUMNS, seconds_column
 from etl_spark.quality import Rule, first_reason
@@ -27,13 +28,9 @@ REASONS = (
 )
 """Why a line is rejected, in the order they are asked: a line has the first that fits it."""
 
-WHITE_SPACE = " \t\n\r\f\x0b"
-
 FLAG = "mac_malformed"
 """A fault of an accepted line, which is counted and nothing more."""
 
-# Spark's parser is lenient where JSON is not; these are the lenient ways that are on by default.
-_STRICT_JSON = {"allowSingleQuotes": "false", "allowNonNumericNumbers": "false"}
 _TYPED = "_id: STRING, _source: STRUCT<Contract: STRING, Mac: STRING, TotalDuration: BIGINT, AppName: STRING>"
 _TEXTUAL = "_id: STRING, _source: STRUCT<Contract: STRING, Mac: STRING, TotalDuration: STRING, AppName: STRING>"
 _NUMERIC = "_source: STRUCT<TotalDuration: DOUBLE>"
@@ -56,7 +53,7 @@ def judge_lines(lines: DataFrame, rules: LogRules) -> DataFrame:
     them; is_flagged; reason.
     """
     judged = (
-        with_record(lines.where(F.col("line").rlike(r"[^ \t\r\f\x0B]")), rules.max_line_bytes)
+        with_record(lines.where(not_blank(F.col("line"))), rules.max_line_bytes)
         .withColumn("contract", F.upper(F.btrim("contract", F.lit(WHITE_SPACE))))
         .withColumn("category", category(rules.categories))
         .withColumn("is_flagged", F.coalesce(~F.col("mac").rlike(_whole(rules.mac_pattern)), F.lit(False)))
@@ -89,22 +86,15 @@ def with_record(lines: DataFrame, max_line_bytes: int) -> DataFrame:
 
     seconds is TotalDuration where it is a JSON integer of 64 bits, digits its text where it is a longer one.
 
-    Spark's parser stops at the end of the first value, and would take `{...} {...}` for one object. So a line is parsed
-    as the first of two elements of an array, the second a hash of the line: only one whole value fits before that, and
-    no line can bring its own hash. A value of another type fails the whole line (session.py turns partial results
-    off). The few lines that fail are parsed once more as text, to tell which rule they break.
+    The few lines that fail as they should be typed are parsed once more as text, to tell which rule they break.
     """
-    proof = F.xxhash64("line")
-    is_text = (F.octet_length("line") <= max_line_bytes) & is_utf8(F.col("line"))
-    typed = _parse(F.concat("line", F.lit(',{"proof":'), proof.cast("string"), F.lit("}")), f"proof: BIGINT, {_TYPED}")
-    is_typed = (F.size("typed") == 2) & (F.col("typed")[1]["proof"] == proof)
+    told = with_object(lines, "typed", _TYPED, max_bytes=max_line_bytes)
+    text = F.when(F.col("typed").isNull() & is_text(F.col("line"), max_line_bytes), object_text(F.col("line")))
     is_long = F.col("number").isNotNull() & F.col("textual._source.TotalDuration").rlike("^-?[0-9]+$")
     return (
-        lines.withColumn("typed", F.when(is_text, typed))
-        .withColumn("typed", F.when(is_typed, F.col("typed")[0]))
-        .withColumn("object", F.when(F.col("typed").isNull() & is_text, _object_text(F.col("line"), proof)))
-        .withColumn("textual", _parse(F.col("object"), _TEXTUAL)[0])
-        .withColumn("number", _parse(F.col("object"), _NUMERIC)[0]["_source"]["TotalDuration"])
+        told.withColumn("object", text)
+        .withColumn("textual", parse(F.col("object"), _TEXTUAL)[0])
+        .withColumn("number", parse(F.col("object"), _NUMERIC)[0]["_source"]["TotalDuration"])
         .select(
             "date",
             "file",
@@ -118,24 +108,6 @@ def with_record(lines: DataFrame, max_line_bytes: int) -> DataFrame:
             F.when(is_long, F.col("textual._source.TotalDuration")).alias("digits"),
         )
     )
-
-
-def is_utf8(text: Column) -> Column:
-    """Whether the bytes of a text are UTF-8: Java decodes any other byte to U+FFFD, which then differs from it."""
-    return F.regexp_replace(text, "\ufffd", "\ufffd") == text
-
-
-def _parse(elements: Column, fields: str) -> Column:
-    """The elements, JSON text without the brackets around it, as an array of structs; null where any does not fit."""
-    return F.from_json(F.concat(F.lit("["), elements, F.lit("]")), f"ARRAY<STRUCT<{fields}>>", _STRICT_JSON)
-
-
-def _object_text(line: Column, proof: Column) -> Column:
-    """The line as JSON text where it is one object, whatever the types within; null for everything else."""
-    elements = F.concat(F.lit("["), line, F.lit(',"'), proof.cast("string"), F.lit('"]'))
-    parsed = F.from_json(elements, "ARRAY<STRING>", _STRICT_JSON)
-    is_one = (F.size(parsed) == 2) & (parsed[1] == proof.cast("string"))
-    return F.when(is_one & F.btrim(line, F.lit(WHITE_SPACE)).startswith("{"), parsed[0])
 
 
 def _whole(pattern: str) -> str:

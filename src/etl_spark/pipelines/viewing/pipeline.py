@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 from etl_spark.core.audit import LOAD_AUDIT
-from etl_spark.core.step import Check, DailyFiles, Generator, Pipeline, Size, Step, asked, files, lines, previous
+from etl_spark.core.step import (
+    Check,
+    DailyFiles,
+    Generator,
+    Intake,
+    Pipeline,
+    Size,
+    Step,
+    asked,
+    files,
+    lines,
+    previous,
+)
 from etl_spark.pipelines.viewing.checks import balance
 from etl_spark.pipelines.viewing.logs import read_days
 from etl_spark.pipelines.viewing.mart import VIEWING_MART
@@ -20,21 +32,27 @@ from etl_spark.pipelines.viewing.tables import (
 )
 from etl_spark.pipelines.viewing.trend import build_trend
 
-VIEWING_LOGS = DailyFiles("viewing_logs", "daily JSON lines of what was watched, by contract", measure="seconds")
+VIEWING_LOGS = DailyFiles(
+    "viewing_logs", "daily JSON lines of what was watched, by contract", measure="seconds", looks_back=True
+)
 
 VIEWING = Pipeline(
     name="viewing",
     doc="viewing profiles from the daily logs of a TV platform: durations, most watched, taste, activeness, trend",
     settings=ViewingSettings,
-    source=VIEWING_LOGS,
-    quarantine=VIEWING_REJECTED,
-    steps=(
-        Step(
-            read_days,
-            inputs=(files(VIEWING_LOGS), lines(VIEWING_LOGS)),
-            outputs=(VIEWING_DAILY, VIEWING_REJECTED, LOAD_AUDIT),
-            parameters=("rules",),
+    intakes=(
+        Intake(
+            VIEWING_LOGS,
+            Step(
+                read_days,
+                inputs=(files(VIEWING_LOGS), lines(VIEWING_LOGS)),
+                outputs=(VIEWING_DAILY, VIEWING_REJECTED, LOAD_AUDIT),
+                parameters=("rules",),
+            ),
+            quarantine=VIEWING_REJECTED,
         ),
+    ),
+    steps=(
         Step(
             build_statistics,
             inputs=(asked(VIEWING_DAILY),),
