@@ -29,8 +29,10 @@ from etl_spark.pipelines.churn.generate import days_of_exports, generate
 from etl_spark.pipelines.churn.generate_habits import FADE_DAYS, FADED, PLANS, TRICKLE, habits_of
 from etl_spark.pipelines.churn.generate_social import TEXTS, deliveries
 from etl_spark.pipelines.churn.generate_web import KINDS, LATEST_DAYS, days_of_lines
+from etl_spark.pipelines.churn.pipeline import CHURN
 from etl_spark.pipelines.sales.generate import Shop, customer_id, customers_of, products_of
 from etl_spark.pipelines.sales.generate import generate as generate_sales
+from tests.conftest import SAMPLE
 
 QUARTER = DateRange(date(2024, 1, 1), date(2024, 3, 31))
 SALES = {"seed": 1, "customers": 400, "products": 60, "orders_per_day": 12}
@@ -498,3 +500,19 @@ def test_who_is_about_to_go_searches_leaves_carts_and_complains() -> None:
 
 def test_the_numbers_of_faults_follow_the_lines() -> None:
     assert len(generate_web.faults_of(date(2024, 1, 1).toordinal(), 10_000)) == 5 * len(generate_web.FAULTS)
+
+
+def test_the_sample_is_what_the_generator_makes(tmp_path: Path) -> None:
+    sizes = {one.name: one.default for one in CHURN.generator.sizes} if CHURN.generator else {}
+    generate(DateRange(date(2024, 1, 1), date(2024, 7, 31)), tmp_path, seed=2024, **sizes)
+    made, sample = (
+        # Bytes that zlib has packed are another zlib's alone, and a manifest tells their MD5.
+        {name: unpacked(content) for name, content in bytes_of(folder).items() if "manifest" not in name}
+        for folder in (tmp_path, SAMPLE / "churn")
+    )
+    assert {name: content for name, content in made.items() if not name.startswith("sales/")} == sample
+    assert bytes_of(tmp_path / "sales") == bytes_of(SAMPLE / "sales")
+
+
+def unpacked(content: bytes) -> bytes:
+    return gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
