@@ -40,9 +40,9 @@ def committed_tables(job: str) -> list[Table]:
     return [table for name, table in EXPORTED[job].items() if (golden(job) / f"{name}.csv").is_file()]
 
 
-def audited(job: str) -> str:
-    """SQL of which rows of load_audit are of `job`: others may have been in the same lake before."""
-    return f"split_part(pipeline, '.', 1) = '{job}'"
+def of_job(job: str, table: Table) -> str:
+    """SQL of which rows of `table` are of `job`: load_audit has those of others that were in the same lake before."""
+    return f"split_part(pipeline, '.', 1) = '{job}'" if table == LOAD_AUDIT else "true"
 
 
 def exported(output: Path, table: Table, file_format: str) -> str:
@@ -60,12 +60,10 @@ def assert_committed(output: Path, job: str, table: Table, *, where: str = "true
     As far as its rows are those for which `where` holds, SQL of columns that are all text.
     """
     columns = "COLUMNS(*)::VARCHAR"
-    if table == LOAD_AUDIT:
-        where = f"{where} AND {audited(job)}"
     csv = f"read_csv('{golden(job)}/{table.name}.csv', header = true, all_varchar = true)"
     with duckdb.connect() as sql:
         found, expected = (
-            sql.execute(f"SELECT * FROM (SELECT {columns} FROM {rows}) WHERE {where}").fetchall()
+            sql.execute(f"FROM (SELECT {columns} FROM {rows}) WHERE {where} AND {of_job(job, table)}").fetchall()
             for rows in (f"({exported(output, table, 'parquet')})", csv)
         )
     assert sorted(found, key=str) == sorted(expected, key=str), table.name
@@ -79,13 +77,13 @@ def plain(value: object) -> object:
         return str(value)
 
 
-def assert_csv_holds_the_same(output: Path, table: Table, *, where: str = "true") -> None:
-    """As the Parquet export of the same run."""
+def assert_csv_holds_the_same(output: Path, job: str, table: Table) -> None:
+    """As the Parquet export of the same run of `job`."""
     with duckdb.connect() as sql:
         parquet, csv = (
             [
                 [plain(value) for value in row]
-                for row in sql.execute(f"FROM ({exported(output, table, one)}) WHERE {where}").fetchall()
+                for row in sql.execute(f"FROM ({exported(output, table, one)}) WHERE {of_job(job, table)}").fetchall()
             ]
             for one in ("parquet", "csv")
         )

@@ -10,10 +10,9 @@ import duckdb
 import pytest
 
 from etl_spark.cli import main
-from etl_spark.core.audit import LOAD_AUDIT
 from etl_spark.core.step import Pipeline
 from etl_spark.core.table import Table
-from tests.committed import audited
+from tests.committed import of_job
 from tests.databases import Server
 
 SINKS = ("mysql", "redshift")
@@ -82,5 +81,4 @@ def exported(output: Path, table: Table, job: str) -> list[tuple[str | None, ...
     with duckdb.connect() as connection:
         connection.execute("SET timezone = 'UTC'")
         rows = f"read_parquet({files}, hive_partitioning = true)"
-        where = audited(job) if table == LOAD_AUDIT else "true"
-        return connection.execute(f"SELECT {columns} FROM {rows} WHERE {where}").fetchall()
+        return connection.execute(f"SELECT {columns} FROM {rows} WHERE {of_job(job, table)}").fetchall()

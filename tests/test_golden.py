@@ -45,7 +45,7 @@ def test_the_exports_are_the_committed_ones(output: Path, table: Table) -> None:
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
 def test_csv_and_parquet_hold_the_same(output: Path, table: Table) -> None:
-    assert_csv_holds_the_same(output, table)
+    assert_csv_holds_the_same(output, "viewing", table)
 
 
 @pytest.mark.default_spark

@@ -19,7 +19,6 @@ from textblob.en import sentiment
 
 from benchmarks.churn_faults import Kill, Outcome, Trial
 from etl_spark.cli import main
-from etl_spark.core.audit import LOAD_AUDIT
 from etl_spark.core.table import Table
 from etl_spark.pipelines.churn.pipeline import CHURN
 from etl_spark.pipelines.churn.tables import CHURN_SCORING, CHURN_TRAINING
@@ -30,7 +29,6 @@ from tests.committed import (
     RANGE,
     assert_committed,
     assert_csv_holds_the_same,
-    audited,
     committed_tables,
     exported,
     golden,
@@ -160,8 +158,7 @@ def test_the_exports_are_the_committed_ones(output: Path, history: object, table
 
 @pytest.mark.parametrize("table", EXPORTED.values(), ids=EXPORTED)
 def test_csv_and_parquet_hold_the_same(output: Path, history: object, table: Table) -> None:
-    where = audited("churn") if table == LOAD_AUDIT else "true"
-    assert_csv_holds_the_same(output, table, where=where)
+    assert_csv_holds_the_same(output, "churn", table)
 
 
 @pytest.mark.default_spark

@@ -160,11 +160,15 @@ class Evaluation:
         say: Callable[[str], None],
     ) -> None:
         assert pipeline.evaluator
-        self.pipeline, self.request, self.spark, self.say = pipeline, request, spark, say
+        self.pipeline, self.spark, self.say = pipeline, spark, say
         self.evaluator = pipeline.evaluator
         self.settings: SourceSettings = config.settings
         self.publication = Publication(pipeline, request, config, spark, say=say)
         self.report, self.lake = self.publication.report, self.publication.lake
+
+    @property
+    def request(self) -> Request:
+        return self.publication.request
 
     def go(self) -> None:
         """Evaluates to the end, or changes nothing. Raises EtlError for what a user can do something about."""
@@ -195,17 +199,13 @@ class Evaluation:
         if not found <= completed_days(self.publication.output, job):
             days = DateRange(min(found), max(found))
             raise InputError(f"not all of {days} was completed by a run of {job}: run it again, then evaluate")
-        self.request = replace(self.request, asked=asked.closed(min(found), max(found)))
-        self.publication.request = self.request
+        self.publication.request = replace(self.request, asked=asked.closed(min(found), max(found)))
         return self.lake.read(table, self._scope(table, found))
 
     def _evaluate(self, rows: DataFrame) -> dict[Table, DataFrame]:
-        step = self.evaluator.step
-        values = {setting.name: getattr(self.settings, setting.name) for setting in fields(self.settings)}
-        values["asked"] = self.request.asked
+        values = {"asked": self.request.asked, **_values_of(self.settings)}
         with self.report.timed("evaluation", self.say):
-            made = step.transform(rows, **{name: values[name] for name in step.parameters})
-        return dict(zip(step.outputs, made, strict=True))
+            return _made(self.evaluator.step, (rows,), values)
 
     def _shown(self) -> tuple[str, ...]:
         table = self.evaluator.step.outputs[0]
@@ -415,13 +415,11 @@ class Run:
         values: dict[str, Any] = {"asked": self.request.asked}
         for taking in self.takings:
             values |= taking.source.values
-        values |= {setting.name: getattr(self.settings, setting.name) for setting in fields(self.settings)}
+        values |= _values_of(self.settings)
         changed = self._changed_days(step)
         values["changed_days"] = changed
-        parameters = {name: values[name] for name in step.parameters}
         # Of each CSV file the header is looked at, and of each Delta table the log.
-        made = step.transform(*_at_once(partial(self._read, changed=changed), step.inputs), **parameters)
-        return dict(zip(step.outputs, made if isinstance(made, tuple) else (made,), strict=True))
+        return _made(step, _at_once(partial(self._read, changed=changed), step.inputs), values)
 
     def _read(self, one: Input, changed: Sequence[date] = ()) -> DataFrame:
         if one.part == "nothing":
@@ -470,6 +468,16 @@ class Run:
         return table.scope(
             pipeline=self.pipeline.name, asked=self.request.asked, days=days, extract_dates=extract_dates
         )
+
+
+def _values_of(settings: SourceSettings) -> dict[str, Any]:
+    return {setting.name: getattr(settings, setting.name) for setting in fields(settings)}
+
+
+def _made(step: Step, frames: Iterable[DataFrame], values: Mapping[str, Any]) -> dict[Table, DataFrame]:
+    """What `step` makes of `frames`, with those of `values` that are its parameters."""
+    made = step.transform(*frames, **{name: values[name] for name in step.parameters})
+    return dict(zip(step.outputs, made if isinstance(made, tuple) else (made,), strict=True))
 
 
 def _at_once(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:

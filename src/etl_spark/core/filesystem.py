@@ -69,8 +69,7 @@ class FileSystem:
 
     def entry(self, path: str) -> Entry | None:
         """What stands at `path`, None where nothing does."""
-        # An error of the JVM is dozens of calls into it until it is one of Python's.
-        if self.is_local and not os.path.lexists(_local(path)):
+        if self._is_absent_here(path):
             return None
         with self._plain_errors(path):
             try:
@@ -100,7 +99,7 @@ class FileSystem:
 
         To ask for more than a path (an Entry) is a dozen calls into the JVM, for each of perhaps thousands of files.
         """
-        if self.is_local and not os.path.lexists(_local(folder)):
+        if self._is_absent_here(folder):
             return []
         with self._plain_errors(folder):
             try:
@@ -163,6 +162,10 @@ class FileSystem:
             stream.write(bytearray(text, "utf-8"))
             stream.close()
             self.publish(draft, path)
+
+    def _is_absent_here(self, path: str) -> bool:
+        """Whether this machine has nothing there: an error of the JVM is dozens of calls into it until it is known."""
+        return self.is_local and not os.path.lexists(_local(path))
 
     @contextmanager
     def _plain_errors(self, path: str) -> Iterator[None]:
