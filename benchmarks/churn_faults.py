@@ -9,14 +9,10 @@ At the end one run over all weeks must leave, row for row, the tables and export
 
 from __future__ import annotations
 
-import argparse
 import random
 import shutil
-import signal
 import subprocess
 import sys
-import tempfile
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -29,13 +25,11 @@ import duckdb
 # A script has its own folder on its path, and not the one above.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.faults import connect, ended, write_place
-from benchmarks.stream_faults import read
-from etl_spark.core.audit import LOAD_AUDIT
+from benchmarks.faults import begun, connect, ended, exit_code, killed_at, trial_parser, write_place
+from benchmarks.stream_faults import more_and_less, read
 from etl_spark.core.dates import DateRange
 from etl_spark.pipelines.churn.pipeline import CHURN
-
-TABLES = (*(table for table in CHURN.tables if table is not LOAD_AUDIT), LOAD_AUDIT)
+from etl_spark.stores.files import FORMATS
 
 SHOP = DateRange(date(2024, 1, 1), date(2024, 7, 31))
 """The days of the shop: 90 before the first snapshot, and a label's after the last one."""
@@ -78,7 +72,7 @@ class Trial:
             raise RuntimeError(f"a run that nobody killed ended with {code}, see {self.output / '_runs'}")
 
     def commits(self) -> int:
-        logs = (self.output / "lake" / table.name / "_delta_log" for table in TABLES)
+        logs = (self.output / "lake" / table.name / "_delta_log" for table in CHURN.tables)
         return sum(file.name[0] != "." for log in logs for file in log.glob("*.json"))
 
     def kill(self, kill: Kill, days: Sequence[str]) -> Outcome:
@@ -89,35 +83,20 @@ class Trial:
         with log.open("ab") as stream:
             started = subprocess.Popen(command, stdout=stream, stderr=stream, start_new_session=True)
         with ended(started) as job:
-            while job.poll() is None and self.commits() < before + kill.commits:
-                time.sleep(0.005)
-            until = time.monotonic() + kill.delay
-            while job.poll() is None and time.monotonic() < until:
-                time.sleep(0.005)
-            was_running = job.poll() is None
-        if not was_running and job.returncode:
-            raise RuntimeError(f"a run ended by itself with {job.returncode}, see {log}")
+            was_running = killed_at(job, lambda: self.commits() >= before + kill.commits, kill.delay, log)
         return Outcome(kill, was_running, self.commits() - before)
 
     def differences(self, reference: Path) -> list[str]:
         """What the job's tables and exports have more, or less, than those in `reference`."""
         wrong = []
         with connect() as db:
-            for table in TABLES:
+            for table in CHURN.tables:
                 found, expected = (read(db, output, table) for output in (self.output, reference))
-                wrong += _differences(f"lake/{table.name}", found, expected)
-                if table.exported:
-                    for name in ("parquet", "csv"):
-                        exports = (
-                            _exported(db, output / name / table.name, name) for output in (self.output, reference)
-                        )
-                        wrong += _differences(f"{name}/{table.name}", *exports)
+                wrong += more_and_less(f"lake/{table.name}", found, expected)
+                for name in FORMATS if table.exported else ():
+                    folders = (output / name / table.name for output in (self.output, reference))
+                    wrong += more_and_less(f"{name}/{table.name}", *(_exported(db, one, name) for one in folders))
         return wrong
-
-
-def _differences(name: str, found: Counter[Any], expected: Counter[Any]) -> list[str]:
-    more = [f"{name} has {count} more of {row}" for row, count in (found - expected).items()]
-    return more + [f"{name} has {count} less of {row}" for row, count in (expected - found).items()]
 
 
 def _exported(db: duckdb.DuckDBPyConnection, folder: Path, file_format: str) -> Counter[tuple[Any, ...]]:
@@ -172,17 +151,7 @@ def run(trial: Trial, kills: Iterable[Kill], say: Callable[[str], None]) -> list
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the trial and returns 1 if anything failed."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--kills", type=int, default=20, metavar="N", help="how often to kill (default: 20)")
-    parser.add_argument("--seed", type=int, metavar="N", help="draws the same moments again (default: other ones)")
-    parser.add_argument("--work", type=Path, metavar="DIR", help="a new folder, to keep (default: a temporary one)")
-    options = parser.parse_args(argv)
-    # A job under way has a process group of its own, and would outlive this process.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    seed = random.randrange(1_000_000) if options.seed is None else options.seed
-    work = (options.work or Path(tempfile.mkdtemp(prefix="churn-faults-")) / "work").resolve()
-    if work.exists():
-        parser.error(f"{work} exists")
+    options, seed, work = begun(trial_parser(__doc__, kills=20), argv, "churn-faults")
     work.mkdir(parents=True)
     print(f"seed {seed}", flush=True)
     trial = set_up(work)
@@ -195,11 +164,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(text)
     killed = sum(outcome.was_running for outcome in outcomes)
     print(f"{'FAILED' if wrong else 'ok'}: {len(outcomes)} runs, {killed} killed before their end")
-    if wrong:
-        print(f"all is kept in {work}")
-    elif not options.work:
-        shutil.rmtree(work.parent, ignore_errors=True)
-    return int(bool(wrong))
+    return exit_code(options, work, is_failed=bool(wrong))
 
 
 if __name__ == "__main__":

@@ -435,6 +435,22 @@ def ended(job: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
             psutil.wait_procs(family, timeout=30)
 
 
+def killed_at(job: subprocess.Popen[bytes], is_there: Callable[[], bool], delay: float, log: Path) -> bool:
+    """Waits for the moment `delay` seconds after `is_there`; whether the job is still running then, to be killed.
+
+    Raises RuntimeError where it has failed by itself before, as `log` tells.
+    """
+    while job.poll() is None and not is_there():
+        time.sleep(0.002)
+    until = time.monotonic() + delay
+    while job.poll() is None and time.monotonic() < until:
+        time.sleep(0.002)
+    code = job.poll()
+    if code:
+        raise RuntimeError(f"a run ended by itself with {code}, see {log}")
+    return code is None
+
+
 def told(log: Path) -> list[str]:
     """What the program itself has said in a run's log, without the times; the last line may be half of one."""
     messages = []
@@ -532,20 +548,44 @@ def summary(outcomes: Sequence[Outcome], order: Sequence[str], lake: Sequence[st
     )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the trial and returns 1 if anything failed."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--kills", type=int, default=30, metavar="N", help="how often to kill (default: 30)")
-    parser.add_argument("--seed", type=int, metavar="N", help="draws the same delays again (default: other ones)")
-    parser.add_argument("--lake-every", type=int, default=10, metavar="N", help="kills between two looks at the lake")
+def trial_parser(doc: str | None, *, kills: int) -> argparse.ArgumentParser:
+    """The options of a trial that kills: how often, at which moments, and where it works."""
+    parser = argparse.ArgumentParser(description=(doc or "").partition("\n")[0])
+    parser.add_argument("--kills", type=int, default=kills, metavar="N", help=f"how often to kill (default: {kills})")
+    parser.add_argument("--seed", type=int, metavar="N", help="draws the same moments again (default: other ones)")
     parser.add_argument("--work", type=Path, metavar="DIR", help="a new folder, to keep (default: a temporary one)")
+    return parser
+
+
+def begun(
+    parser: argparse.ArgumentParser, argv: Sequence[str] | None, name: str
+) -> tuple[argparse.Namespace, int, Path]:
+    """The options of the trial `name`, its seed, and the folder to work in, which is not there yet."""
     options = parser.parse_args(argv)
     # A job under way has a process group of its own, and would outlive this process.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     seed = random.randrange(1_000_000) if options.seed is None else options.seed
-    work = (options.work or Path(tempfile.mkdtemp(prefix="faults-")) / "work").resolve()
+    work = (options.work or Path(tempfile.mkdtemp(prefix=f"{name}-")) / "work").resolve()
     if work.exists():
         parser.error(f"{work} exists")
+    return options, seed, work
+
+
+def exit_code(options: argparse.Namespace, work: Path, *, is_failed: bool) -> int:
+    """1 where the trial has failed, and its folder is kept then."""
+    if is_failed:
+        print(f"all is kept in {work}")
+    elif not options.work:
+        # The JVM of the last look may be removing its own files at this very moment.
+        shutil.rmtree(work.parent, ignore_errors=True)
+    return int(is_failed)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the trial and returns 1 if anything failed."""
+    parser = trial_parser(__doc__, kills=30)
+    parser.add_argument("--lake-every", type=int, default=10, metavar="N", help="kills between two looks at the lake")
+    options, seed, work = begun(parser, argv, "faults")
     trial = set_up(work)
     files = sum(len(parts) for (store, _), parts in trial.expected["A"].items() if store in FORMATS)
     print(f"seed {seed}; a complete run takes {trial.run_seconds:.1f} s and publishes {files} files", flush=True)
@@ -556,13 +596,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     lake = trial.check_lake([trial.state.target]) if trial.state.is_complete else ["no run was complete"]
     print(summary(outcomes, trial.messages, lake))
-    is_failed = bool(lake) or any(outcome.failures for outcome in outcomes)
-    if is_failed:
-        print(f"all is kept in {work}")
-    elif not options.work:
-        # The JVM of the last look may be removing its own files at this very moment.
-        shutil.rmtree(work.parent, ignore_errors=True)
-    return int(is_failed)
+    return exit_code(options, work, is_failed=bool(lake) or any(outcome.failures for outcome in outcomes))
 
 
 if __name__ == "__main__":

@@ -11,17 +11,13 @@ run from nothing over the same source, which takes in all at once.
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import json
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
-import tempfile
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -33,7 +29,7 @@ import duckdb
 # A script has its own folder on its path, and not the one above.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.faults import connect, ended, told, write_place
+from benchmarks.faults import begun, connect, ended, exit_code, killed_at, told, trial_parser, write_place
 from etl_spark import cli
 from etl_spark.core.audit import LOAD_AUDIT
 from etl_spark.core.table import Table
@@ -124,14 +120,9 @@ class Trial:
         """Starts the stream, and kills it at that moment, unless it has ended before."""
         known, before = set(self.logs()), self.commits()
         with ended(self.start()) as job:
-            while job.poll() is None and self.commits()[kill.table] < before[kill.table] + kill.commits:
-                time.sleep(0.002)
-            until = time.monotonic() + kill.delay
-            while job.poll() is None and time.monotonic() < until:
-                time.sleep(0.002)
-            was_running = job.poll() is None
-        if not was_running and job.returncode:
-            raise RuntimeError(f"a run ended by itself with {job.returncode}, see {self.work / 'job.log'}")
+            until = before[kill.table] + kill.commits
+            log = self.work / "job.log"
+            was_running = killed_at(job, lambda: self.commits()[kill.table] >= until, kill.delay, log)
         batches = sum(message.startswith("batch ") for log in set(self.logs()) - known for message in told(log))
         return Outcome(kill, was_running, self.commits(), batches)
 
@@ -151,8 +142,7 @@ class Trial:
         with connect() as db:
             for table in TABLES:
                 found, expected = (read(db, place, table) for place in (self.output, reference))
-                wrong += [f"{table.name} has {count} more of {row}" for row, count in (found - expected).items()]
-                wrong += [f"{table.name} has {count} less of {row}" for row, count in (expected - found).items()]
+                wrong += more_and_less(table.name, found, expected)
             ids = Counter(row[TABLES[0].column_names.index("event_id")] for row in read(db, self.output, SOCIAL_EVENT))
             wrong += [f"event {name} stands there {count} times" for name, count in ids.items() if count > 1]
         return wrong
@@ -198,10 +188,18 @@ def read(db: duckdb.DuckDBPyConnection, output: Path, table: Table) -> Counter[t
                 files.add(action["add"]["path"])
             elif "remove" in action:
                 files.discard(action["remove"]["path"])
+    if not files:
+        return Counter()
     names = ", ".join(name for name in table.column_names if name != "run_id")
     paths = [str(folder / file) for file in files]
     rows = db.execute(f"SELECT {names} FROM read_parquet(?, hive_partitioning = true)", [paths]).fetchall()
     return Counter(rows)
+
+
+def more_and_less(name: str, found: Counter[Any], expected: Counter[Any]) -> list[str]:
+    """The rows that `found` has and should not have, and those that it lacks."""
+    more = [f"{name} has {count} more of {row}" for row, count in (found - expected).items()]
+    return more + [f"{name} has {count} less of {row}" for row, count in (expected - found).items()]
 
 
 def random_kills(count: int, seed: int) -> Iterator[Kill]:
@@ -235,17 +233,7 @@ def line_of(number: int, outcome: Outcome) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the trial and returns 1 if anything failed."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--kills", type=int, default=20, metavar="N", help="how often to kill (default: 20)")
-    parser.add_argument("--seed", type=int, metavar="N", help="draws the same moments again (default: other ones)")
-    parser.add_argument("--work", type=Path, metavar="DIR", help="a new folder, to keep (default: a temporary one)")
-    options = parser.parse_args(argv)
-    # A job under way has a process group of its own, and would outlive this process.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    seed = random.randrange(1_000_000) if options.seed is None else options.seed
-    work = (options.work or Path(tempfile.mkdtemp(prefix="stream-faults-")) / "work").resolve()
-    if work.exists():
-        parser.error(f"{work} exists")
+    options, seed, work = begun(trial_parser(__doc__, kills=20), argv, "stream-faults")
     trial = Trial(work, spark_here=False)
     print(f"seed {seed}", flush=True)
     outcomes = run(trial, random_kills(options.kills, seed), lambda text: print(text, flush=True))
@@ -257,11 +245,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         f"{'FAILED' if wrong else 'ok'}: {len(outcomes)} runs, {len(killed)} killed before their end, "
         f"{sum(outcome.was_within for outcome in killed)} of them within a batch; {trial.delivered} objects"
     )
-    if wrong:
-        print(f"all is kept in {work}")
-    elif not options.work:
-        shutil.rmtree(work.parent, ignore_errors=True)
-    return int(bool(wrong))
+    return exit_code(options, work, is_failed=bool(wrong))
 
 
 if __name__ == "__main__":
