@@ -1,15 +1,22 @@
-"""The committed results of data/sample, in tests/golden, and what a run has exported beside them."""
+"""The committed results of data/sample, in tests/golden, and the run of a job that is held against them."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
+import pyspark
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
+from etl_spark.cli import main
 from etl_spark.core.audit import LOAD_AUDIT
 from etl_spark.core.table import Table
 from etl_spark.pipelines import PIPELINES
 from etl_spark.pipelines.calendar.dim_date import DIM_DATE
+from tests.standalone import Finished, run_on_cluster, sample_elsewhere
 
 DAYS = {
     "viewing": ("2022-04-01", "2022-04-30"),
@@ -29,6 +36,37 @@ EXPORTED = {
 
 _NOT_COMPARED = {"run_id", "source_uri", "modified_at", "checksum"}
 """Of load_audit: they differ from run to run, from checkout to checkout, from store to store."""
+
+
+@dataclass(frozen=True)
+class SampleRun:
+    """Of `job` over the sample, into `output`; `finished` if it was on a cluster."""
+
+    job: str
+    output: Path
+    finished: Finished | None
+
+    def assert_by_cluster(self) -> None:
+        """Done by the executors of both workers, and not by threads of the driver; all else is as on this machine."""
+        assert self.finished
+        assert all(self.finished.tasks)
+        assert self.finished.stdout.startswith(f"done: {' to '.join(DAYS[self.job])}\n")
+        # What Spark says is in the run's log.
+        assert {json.loads(line)["level"] for line in self.finished.stderr.splitlines()} == {"INFO"}
+
+
+def run_sample(job: str, folder: Path) -> SampleRun:
+    """A run of `job` over the sample, in a folder whose name is not easy."""
+    return run_again(job, folder, sample_elsewhere(folder), folder / "out put")
+
+
+def run_again(job: str, folder: Path, sources: Path, output: Path) -> SampleRun:
+    """A run into an `output` that may have been written before: by a real cluster, or in this process on Spark 3.5."""
+    arguments = (job, *RANGE[job], "--output", str(output))
+    if pyspark.__version__ >= "4":
+        return SampleRun(job, output, run_on_cluster(folder, sources, *arguments))
+    assert main([*arguments, "--source", str(sources / job)]) == 0
+    return SampleRun(job, output, None)
 
 
 def golden(job: str) -> Path:
@@ -75,6 +113,21 @@ def plain(value: object) -> object:
         return float(str(value))
     except ValueError:
         return str(value)
+
+
+def assert_rejected(spark: SparkSession, job: str, output: str, *, where: str = "true") -> None:
+    """That the lake keeps what the committed audit counts, by reason, of the rows for which `where` holds."""
+    (intake,) = PIPELINES[job].intakes
+    assert intake.quarantine
+    with duckdb.connect() as sql:
+        expected = sql.execute(
+            f"SELECT reason, sum(rows_rejected)::INT FROM '{golden(job)}/load_audit.csv' "
+            f"WHERE reason <> 'All' AND rows_rejected > 0 AND {where} GROUP BY ALL"
+        ).fetchall()
+    rejected = spark.read.format("delta").load(f"{output}/lake/{intake.quarantine.name}")
+    found = rejected.groupBy("reason").agg(F.sum("line_count").alias("count")).collect()
+    assert {row["reason"]: row["count"] for row in found} == dict(expected)
+    assert expected
 
 
 def assert_csv_holds_the_same(output: Path, job: str, table: Table) -> None:

@@ -10,7 +10,6 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import pyspark
@@ -25,11 +24,9 @@ from etl_spark.pipelines import PIPELINES
 from etl_spark.pipelines.viewing.settings import LogRules, ViewingSettings
 from etl_spark.pipelines.viewing.tables import VIEWING_DAILY
 from tests.databases import Server, exported_variables, s3a_settings
+from tests.places import ROOT
 from tests.published import Published
 from tests.stores.shop import ROLE
-
-ROOT = Path(__file__).parents[1]
-SAMPLE = ROOT / "data" / "sample"
 
 Daily = Callable[..., DataFrame]
 

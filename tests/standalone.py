@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyspark
 
 from etl_spark.pipelines import PIPELINES
+from tests.places import SAMPLE
 
 SPARK = Path(pyspark.__file__).parent
 WORKERS = ("worker0", "worker1")
@@ -102,6 +105,30 @@ def standalone_cluster(folder: Path) -> Iterator[Cluster]:
         yield cluster
     finally:
         cluster.stop()
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a run on a cluster has said, and how many tasks each of the workers has done of it."""
+
+    stdout: str
+    stderr: str
+    tasks: Sequence[int]
+
+
+def run_on_cluster(folder: Path, sources: Path, *arguments: str) -> Finished:
+    """A run of the application over `sources`, on a cluster of its own in `folder`, that must succeed."""
+    with standalone_cluster(folder / "machines") as cluster:
+        cluster.write_place(folder / "place.toml", sources)
+        running = submit(*arguments, "--config", str(folder / "place.toml"))
+        stdout, stderr = running.communicate(timeout=1200)
+        assert running.returncode == 0, stderr[-3000:]
+        return Finished(stdout, stderr, [cluster.tasks_done(worker) for worker in WORKERS])
+
+
+def sample_elsewhere(folder: Path) -> Path:
+    """The sample, in a folder whose name is not easy."""
+    return shutil.copytree(SAMPLE, folder / "sour ce's" / "sample")
 
 
 def submit(*arguments: str) -> subprocess.Popen[str]:

@@ -28,11 +28,11 @@ from etl_spark.core.table import Table
 from etl_spark.pipelines.viewing.tables import VIEWING_STATISTICS
 from etl_spark.stores.ddl import MySqlDdl
 from etl_spark.stores.mysql import LOADING_RIGHTS
-from tests.conftest import ROOT, SAMPLE
 from tests.databases import Server
 from tests.fault_proxy import fault_proxy
 from tests.leaks import written_in
 from tests.many_runs import ENDED
+from tests.places import ROOT, SAMPLE
 
 pytestmark = [
     pytest.mark.default_spark,

@@ -1,13 +1,10 @@
-"""Jobs away from this process: on a real standalone cluster, and with source, lake and exports in S3.
+"""What can befall a job on a real standalone cluster; and a job with source, lake and exports in S3.
 
-They run over the sample and must come to its committed results, which tests/test_golden*.py compare with those of runs
-on this machine.
+That a cluster makes the committed results of every job is shown by tests/test_golden*.py.
 """
 
 from __future__ import annotations
 
-import json
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -16,36 +13,23 @@ from pathlib import Path
 import duckdb
 import pytest
 from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
 
 from etl_spark.cli import main
-from etl_spark.pipelines import PIPELINES
-from etl_spark.pipelines.calendar.dim_date import DIM_DATE
 from tests.committed import (
-    DAYS,
     EXPORTED,
     RANGE,
     assert_committed,
     assert_csv_holds_the_same,
+    assert_rejected,
     committed_tables,
     exported,
     golden,
 )
-from tests.conftest import SAMPLE
 from tests.databases import Server, s3_client
-from tests.pipelines.calendar.test_dim_date import python_days
-from tests.standalone import WORKERS, Cluster, standalone_cluster, submit
+from tests.places import SAMPLE
+from tests.standalone import WORKERS, Cluster, sample_elsewhere, standalone_cluster, submit
 
 pytestmark = pytest.mark.default_spark
-
-ON_OTHERS = {"churn"}
-"""Takes in what other jobs have made: tests/test_golden_churn.py has it, and runs the job on a cluster."""
-
-
-@pytest.fixture(scope="module")
-def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sample, in a folder whose name is not easy."""
-    return shutil.copytree(SAMPLE, tmp_path_factory.mktemp("sour ce's") / "sample")
 
 
 @pytest.fixture(scope="module")
@@ -55,10 +39,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, sources: Path, cluster: Cluster) -> Path:
-    file = tmp_path_factory.mktemp("place") / "cluster.toml"
-    cluster.write_place(file, sources)
-    return file
+def place(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> Path:
+    folder = tmp_path_factory.mktemp("place")
+    cluster.write_place(folder / "cluster.toml", sample_elsewhere(folder))
+    return folder / "cluster.toml"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -70,47 +54,6 @@ def nowhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Pop
     yield running
     running.terminate()
     running.wait()
-
-
-def assert_made(spark: SparkSession, job: str, output: Path) -> None:
-    """All that a job exports of the sample, and what it rejects, which is in the lake alone."""
-    for table in committed_tables(job):
-        assert_committed(output, job, table)
-    if DIM_DATE in PIPELINES[job].tables:
-        with duckdb.connect() as sql:
-            assert sorted(sql.execute(exported(output, DIM_DATE, "parquet")).fetchall()) == python_days()
-    assert_rejected(spark, job, str(output))
-
-
-def assert_rejected(spark: SparkSession, job: str, output: str, where: str = "true") -> None:
-    """As the committed audit counts it, by reason, of the rows for which `where` holds."""
-    (intake,) = PIPELINES[job].intakes
-    assert intake.quarantine
-    with duckdb.connect() as sql:
-        expected = sql.execute(
-            f"SELECT reason, sum(rows_rejected)::INT FROM '{golden(job)}/load_audit.csv' "
-            f"WHERE reason <> 'All' AND rows_rejected > 0 AND {where} GROUP BY ALL"
-        ).fetchall()
-    rejected = spark.read.format("delta").load(f"{output}/lake/{intake.quarantine.name}")
-    found = rejected.groupBy("reason").agg(F.sum("line_count").alias("count")).collect()
-    assert {row["reason"]: row["count"] for row in found} == dict(expected)
-    assert expected
-
-
-@pytest.mark.parametrize("job", [job for job in PIPELINES if job not in ON_OTHERS])
-def test_a_cluster_makes_the_same_tables(
-    spark: SparkSession, cluster: Cluster, place: Path, tmp_path: Path, *, job: str
-) -> None:
-    there = tmp_path / "the re"
-    running = submit(job, *RANGE[job], "--config", str(place), "--output", str(there), "--sink", "parquet")
-    stdout, stderr = running.communicate(timeout=900)
-    assert running.returncode == 0, stderr[-3000:]
-    assert_made(spark, job, there)
-    # By the executors of both workers, and not by threads of the driver.
-    assert all(cluster.tasks_done(worker) for worker in WORKERS)
-    # As on this machine: what Spark says is in the run's log.
-    assert stdout.startswith(f"done: {' to '.join(DAYS[job])}\n")
-    assert {json.loads(line)["level"] for line in stderr.splitlines()} == {"INFO"}
 
 
 def test_a_worker_that_is_killed_changes_no_table(
@@ -131,7 +74,9 @@ def test_a_worker_that_is_killed_changes_no_table(
     assert running.returncode == 0, stderr[-3000:]
     (log,) = (tmp_path / "_runs").glob("*.log")
     assert "Lost executor" in log.read_text()
-    assert_made(spark, "viewing", tmp_path)
+    for table in committed_tables("viewing"):
+        assert_committed(tmp_path, "viewing", table)
+    assert_rejected(spark, "viewing", str(tmp_path))
 
 
 def test_a_job_that_fails_there_ends_with_its_own_code(place: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from etl_spark.config import Config, conf_file, configured_output, load
 from etl_spark.core.errors import UsageError
 from etl_spark.pipelines import PIPELINES
 from etl_spark.pipelines.viewing.settings import Segment, ViewingSettings
-from tests.conftest import SAMPLE
+from tests.places import SAMPLE
 
 
 @pytest.fixture

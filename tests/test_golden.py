@@ -12,24 +12,40 @@ import duckdb
 import pytest
 from pyspark.sql import SparkSession
 
-from etl_spark.cli import main
 from etl_spark.core.audit import LOAD_AUDIT
 from etl_spark.core.table import Table
 from etl_spark.pipelines.viewing.logs import REASONS
 from etl_spark.pipelines.viewing.pipeline import VIEWING
-from tests.committed import DAYS, EXPORTED, RANGE, assert_committed, assert_csv_holds_the_same, exported, golden
-from tests.conftest import SAMPLE
+from tests.committed import (
+    DAYS,
+    EXPORTED,
+    SampleRun,
+    assert_committed,
+    assert_csv_holds_the_same,
+    exported,
+    golden,
+    run_sample,
+)
 from tests.pipelines.viewing.log_lines import Verdict, frame, judge
+from tests.places import SAMPLE
 from tests.published import SINKS, Published
 
 TABLES = EXPORTED["viewing"]
 
 
 @pytest.fixture(scope="module")
-def output(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("output")
-    assert main(["viewing", *RANGE["viewing"], "--output", str(place)]) == 0
-    return place
+def run(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> SampleRun:
+    return run_sample("viewing", tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="module")
+def output(run: SampleRun) -> Path:
+    return run.output
+
+
+@pytest.mark.default_spark
+def test_a_cluster_makes_it(run: SampleRun) -> None:
+    run.assert_by_cluster()
 
 
 @pytest.fixture

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -27,15 +26,16 @@ from tests.churn_sources import posts, profiles, web_events
 from tests.committed import (
     DAYS,
     RANGE,
+    SampleRun,
     assert_committed,
     assert_csv_holds_the_same,
     committed_tables,
     exported,
     golden,
+    run_again,
 )
-from tests.conftest import SAMPLE
+from tests.places import SAMPLE
 from tests.published import SINKS, Published
-from tests.standalone import WORKERS, standalone_cluster, submit
 from tests.star import make_what_churn_takes
 
 EXPORTED = committed.EXPORTED["churn"]
@@ -51,11 +51,11 @@ def output(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 @dataclass(frozen=True)
 class History:
-    """What came before the run whose results are looked at, on the default line, and the records of completed runs."""
+    """The run of the `whole` range; and, on the default line, the record of the `first` before it, and the kills."""
 
     kills: Sequence[Outcome]
-    tasks: Sequence[int]
-    records: Sequence[Mapping[str, Any]]
+    first: Mapping[str, Any]
+    whole: SampleRun
 
 
 @pytest.fixture(scope="module")
@@ -64,31 +64,19 @@ def history(output: Path, tmp_path_factory: pytest.TempPathFactory) -> History:
 
     The first dies when some of what came in is stored, the other between the datasets, or in the first exports.
     """
+    folder = tmp_path_factory.mktemp("run")
     if pyspark.__version__ < "4":
-        return History((), (), [completed(output, *RANGE["churn"])])
-    first = completed(output, *WEEKS, "--sink", "parquet")
+        return History((), {}, run_again("churn", folder, SAMPLE, output))
+    assert main(["churn", *WEEKS, "--output", str(output), "--sink", "parquet"]) == 0
+    (first,) = records(output)
     trial = Trial(output, ())
     kills = [trial.kill(kill, RANGE["churn"]) for kill in (Kill(commits=2, delay=0), Kill(commits=5, delay=2))]
-    folder = tmp_path_factory.mktemp("cluster")
-    with standalone_cluster(folder / "machines") as cluster:
-        cluster.write_place(folder / "place.toml", SAMPLE)
-        whole = completed(output, *RANGE["churn"], "--config", str(folder / "place.toml"), by=submit)
-        return History(kills, [cluster.tasks_done(worker) for worker in WORKERS], [first, whole])
+    return History(kills, first, run_again("churn", folder, SAMPLE, output))
 
 
-def completed(output: Path, *options: str, by: Callable[..., subprocess.Popen[str]] | None = None) -> Mapping[str, Any]:
-    """The record of a run, in this process, or in another one that `by` starts."""
-    before = set((output / "_runs").glob("churn-*.json"))
-    arguments = ("churn", *options, "--output", str(output))
-    if by is None:
-        assert main(arguments) == 0
-    else:
-        running = by(*arguments)
-        _, stderr = running.communicate(timeout=900)
-        assert running.returncode == 0, stderr[-3000:]
-    (record,) = set((output / "_runs").glob("churn-*.json")) - before
-    found: Mapping[str, Any] = json.loads(record.read_text())
-    return found
+def records(output: Path) -> list[Mapping[str, Any]]:
+    """Of the runs of the job, in their order."""
+    return [json.loads(file.read_text()) for file in sorted((output / "_runs").glob("churn-*.json"))]
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +151,7 @@ def test_csv_and_parquet_hold_the_same(output: Path, history: object, table: Tab
 
 @pytest.mark.default_spark
 def test_a_longer_range_costs_only_new_days(history: History) -> None:
-    first, second = history.records
+    first, second = history.first, records(history.whole.output)[-1]
     assert len(first["days_read"]) == first["days_found"] == 160
     assert (len(second["days_read"]), second["days_found"]) == (14, 174)
     assert (first["extracts_read"][-1], second["extracts_read"]) == ("2024-05-31", [])
@@ -176,8 +164,8 @@ def test_nothing_is_lost_or_doubled_when_the_job_is_killed(history: History) -> 
 
 
 @pytest.mark.default_spark
-def test_both_workers_of_the_cluster_made_them(history: History) -> None:
-    assert all(history.tasks)
+def test_a_cluster_makes_it(history: History) -> None:
+    history.whole.assert_by_cluster()
 
 
 @pytest.mark.default_spark

@@ -11,15 +11,23 @@ import duckdb
 import pytest
 from pyspark.sql import SparkSession
 
-from etl_spark.cli import main
 from etl_spark.core.table import Table
 from etl_spark.pipelines.rental.extracts import EXTRACTS
 from etl_spark.pipelines.rental.pipeline import RENTAL
 from tests import committed
-from tests.committed import DAYS, RANGE, assert_committed, assert_csv_holds_the_same, exported, golden
-from tests.conftest import SAMPLE
+from tests.committed import (
+    DAYS,
+    SampleRun,
+    assert_committed,
+    assert_csv_holds_the_same,
+    assert_rejected,
+    exported,
+    golden,
+    run_sample,
+)
 from tests.leaks import written_in
 from tests.pipelines.rental.film_database import csv_rows
+from tests.places import SAMPLE
 from tests.published import SINKS, Published
 
 GOLDEN = golden("rental")
@@ -27,10 +35,18 @@ EXPORTED = committed.EXPORTED["rental"]
 
 
 @pytest.fixture(scope="module")
-def output(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("output")
-    assert main(["rental", *RANGE["rental"], "--output", str(place)]) == 0
-    return place
+def run(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> SampleRun:
+    return run_sample("rental", tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="module")
+def output(run: SampleRun) -> Path:
+    return run.output
+
+
+@pytest.mark.default_spark
+def test_a_cluster_makes_it(run: SampleRun) -> None:
+    run.assert_by_cluster()
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +172,10 @@ def test_every_row_and_cent_is_accounted_for(output: Path) -> None:
     assert total["rows_in"] == total["rows_accepted"] + total["rows_rejected"] == lines
     assert Decimal(total["money_in"]) == Decimal(total["money_accepted"]) + Decimal(total["money_rejected"])
     assert total["flagged"].keys() == {"inventory_not_found", "staff_not_found"}
+
+
+def test_what_is_rejected_is_kept(spark: SparkSession, output: Path) -> None:
+    assert_rejected(spark, "rental", str(output))
 
 
 def test_no_login_and_no_picture_is_anywhere(spark: SparkSession, output: Path) -> None:

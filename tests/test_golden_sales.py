@@ -14,11 +14,22 @@ from pyspark.sql import SparkSession
 
 from etl_spark.cli import main
 from etl_spark.core.table import Table
+from etl_spark.pipelines.calendar.dim_date import DIM_DATE
 from etl_spark.pipelines.sales.generate import FAULTS
 from etl_spark.pipelines.sales.pipeline import SALES
 from tests import committed
-from tests.committed import DAYS, RANGE, assert_committed, assert_csv_holds_the_same, exported, golden
-from tests.conftest import ROOT, SAMPLE
+from tests.committed import (
+    DAYS,
+    SampleRun,
+    assert_committed,
+    assert_csv_holds_the_same,
+    assert_rejected,
+    exported,
+    golden,
+    run_sample,
+)
+from tests.pipelines.calendar.test_dim_date import python_days
+from tests.places import ROOT, SAMPLE
 from tests.published import SINKS, Published
 from tests.sales_analytics import SOLD, TABLES, statement
 
@@ -28,10 +39,18 @@ OF_RANGES = [table for table in EXPORTED.values() if table.replaces == ("start_d
 
 
 @pytest.fixture(scope="module")
-def output(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("output")
-    assert main(["sales", *RANGE["sales"], "--output", str(place)]) == 0
-    return place
+def run(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> SampleRun:
+    return run_sample("sales", tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="module")
+def output(run: SampleRun) -> Path:
+    return run.output
+
+
+@pytest.mark.default_spark
+def test_a_cluster_makes_it(run: SampleRun) -> None:
+    run.assert_by_cluster()
 
 
 @pytest.mark.parametrize("table", EXPORTED.values(), ids=EXPORTED)
@@ -51,6 +70,15 @@ def test_a_warehouse_holds_the_same(
 @pytest.mark.parametrize("table", EXPORTED.values(), ids=EXPORTED)
 def test_csv_and_parquet_hold_the_same(output: Path, table: Table) -> None:
     assert_csv_holds_the_same(output, "sales", table)
+
+
+def test_what_is_rejected_is_kept(spark: SparkSession, output: Path) -> None:
+    assert_rejected(spark, "sales", str(output))
+
+
+def test_the_calendar_is_exported(output: Path) -> None:
+    with duckdb.connect() as sql:
+        assert sorted(sql.execute(exported(output, DIM_DATE, "parquet")).fetchall()) == python_days()
 
 
 def test_the_star_is_what_duckdb_works_out(output: Path) -> None:

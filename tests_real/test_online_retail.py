@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 from etl_spark.cli import main
-from tests.conftest import ROOT
+from tests.places import ROOT
 
 LINES = """
 CREATE TABLE lines AS SELECT

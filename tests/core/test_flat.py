@@ -12,7 +12,7 @@ from etl_spark.core.flat import Numbers, Told
 from etl_spark.core.settings import ExtractSettings
 from etl_spark.pipelines import PIPELINES
 from etl_spark.pipelines.sales.settings import SalesMapping, SalesSettings
-from tests.conftest import ROOT
+from tests.places import ROOT
 
 REQUIRED = """
 order_id = "No"

@@ -87,6 +87,19 @@ def test_the_scope_of_a_write() -> None:
     assert with_columns(replaces=()).scope(**days) == ({},)
 
 
+def test_the_partitions_of_a_scope() -> None:
+    table = with_columns(replaces=("pipeline", "date"))
+    scope: Scope = tuple({"pipeline": name, "date": day} for name in "ab" for day in (DAY, DAY))
+    assert table.partitions_of(scope[:1]) == scope[:1]
+    assert with_columns(replaces=("pipeline", "date"), partitioned_by=("pipeline",)).partitions_of(scope) == (
+        {"pipeline": "a"},
+        {"pipeline": "b"},
+    )
+    assert with_columns(replaces=()).partitions_of(({},)) == ({},)
+    with pytest.raises(SchemaError, match="partitioned_by"):
+        with_columns(replaces=("pipeline", "date"), partitioned_by=("date",))
+
+
 def test_a_scope_as_a_condition(spark: SparkSession) -> None:
     rows = spark.sql("SELECT * FROM VALUES ('p', DATE'2022-04-01'), ('p', DATE'2022-04-02'), ('q', DATE'2022-04-01')")
     rows = rows.toDF("pipeline", "date")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -119,6 +119,24 @@ def test_a_write_replaces_its_scope_and_nothing_else(spark: SparkSession, store:
     assert store.read() == [(D2, "c", 4), (D3, "z", 6)]
     store.write(frame(spark, []), TABLE, days(D3))
     assert store.read() == [(D2, "c", 4)]
+
+
+@pytest.mark.parametrize("store", ["lake", "parquet", "csv"], indirect=True)
+def test_days_of_a_code_may_share_a_file(spark: SparkSession, store: Subject) -> None:
+    table = replace(TABLE, replaces=("code", "day"), partitioned_by=("code",))
+
+    def of(code: str, *wanted: date) -> Scope:
+        return tuple({"code": code, "day": day} for day in wanted)
+
+    store.write(frame(spark, [(D1, "a", 1), (D2, "a", 2), (D3, "a", 3)]), table, of("a", D1, D2, D3))
+    store.write(frame(spark, [(D1, "b", 9)]), table, of("b", D1))
+    store.write(frame(spark, [(D1, "a", 4)]), table, of("a", D1, D2))
+    assert store.read() == [(D1, "a", 4), (D1, "b", 9), (D3, "a", 3)]
+    store.write(frame(spark, [(D1, "a", 5), (D2, "b", 6)]), table, (*of("a", D1), *of("b", D2)))
+    assert store.read() == [(D1, "a", 5), (D1, "b", 9), (D2, "b", 6), (D3, "a", 3)]
+    store.write(frame(spark, []), table, of("b", D1, D2))
+    assert store.read() == [(D1, "a", 5), (D3, "a", 3)]
+    assert not list(store.place.glob("**/day=*"))
 
 
 def test_a_write_that_dies_half_way_leaves_what_stood_before(spark: SparkSession, store: Subject) -> None:

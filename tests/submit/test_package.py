@@ -13,7 +13,7 @@ import pytest
 
 from etl_spark.submit import package
 from etl_spark.submit.package import LOCKS, PACKAGES, ROOT, Package, Python
-from tests.conftest import ROOT as CHECKOUT
+from tests.places import ROOT as CHECKOUT
 
 pytestmark = pytest.mark.default_spark
 

@@ -68,6 +68,8 @@ LOAD_AUDIT = Table(
     ),
     grain=("pipeline", "source_table", "date", "file", "reason"),
     replaces=("pipeline", "date"),
+    # A day has a handful of rows: a file for each of a year of days is most of what a small run does.
+    partitioned_by=("pipeline",),
 )
 
 

@@ -75,7 +75,8 @@ class Table:
     """A table's definition. `doc` says one row per what; `grain` are its key columns.
 
     `replaces` names the columns whose values bound a write: `("log_date",)` replaces days, `("start_date",
-    "end_date")` a range, `()` everything. They are the partition columns wherever the table is stored as files.
+    "end_date")` a range, `()` everything. Wherever the table is stored as files it is partitioned by them, or by the
+    first few of them alone, `partitioned_by`, where a part would be a handful of rows.
     `exported` tables go to the sinks, files and warehouses alike. `distributed_by` is the column that large joins are
     on, by which a warehouse of many machines spreads the rows. `forgets` is what goes of a row that names a customer of
     the shop, by customer_id, customer_key or its line, who is to be forgotten; nothing of a table that names none.
@@ -89,12 +90,15 @@ class Table:
     exported: bool = True
     distributed_by: str = ""
     forgets: Forgets = ""
+    partitioned_by: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         placed = (self.distributed_by,) if self.distributed_by else ()
         strangers = [name for name in self.grain + self.replaces + placed if name not in self.column_names]
         if strangers or not set(self.replaces) <= set(self.grain):
             raise SchemaError(f"{self.name}: grain and replaces must be columns, and replaces within the grain")
+        if self.partitions != self.replaces[: len(self.partitions)]:
+            raise SchemaError(f"{self.name}: partitioned_by must be the first of what it replaces")
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -103,6 +107,16 @@ class Table:
     @property
     def schema(self) -> T.StructType:
         return T.StructType([T.StructField(column.name, column.data_type) for column in self.columns])
+
+    @property
+    def partitions(self) -> tuple[str, ...]:
+        """The columns that a store of files has a folder for."""
+        return self.replaces if self.partitioned_by is None else self.partitioned_by
+
+    def partitions_of(self, scope: Scope) -> Scope:
+        """The partitions of files that hold rows of `scope`, each once."""
+        first = dict.fromkeys(tuple(one.items())[: len(self.partitions)] for one in scope)
+        return tuple(dict(one) for one in first)
 
     def scope(
         self, *, pipeline: str, asked: DateRange, days: Iterable[date], extract_dates: Iterable[date] = ()

@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from etl_spark.core.filesystem import FileSystem
 from etl_spark.core.local import local_frame
-from etl_spark.core.table import Partition, Scope, Table
+from etl_spark.core.table import Partition, Scope, Table, condition
 
 FORMATS = ("parquet", "csv")
 
@@ -62,20 +62,23 @@ class Exports:
         return rows.select(*table.column_names).withColumns({name: F.unbase64(name) for name in as_base64})
 
     def write(self, df: DataFrame, table: Table, scope: Scope) -> None:
-        """Replaces each partition of `scope` by its rows of `df`; a partition without a row has no file."""
-        staging = f"{self._staging}/{table.name}"
-        rows = df.repartition(*table.replaces) if table.replaces else df.coalesce(1)
+        """Replaces the rows of `scope` by `df`; a partition without a row has no file."""
+        staging, partitions = f"{self._staging}/{table.name}", table.partitions_of(scope)
+        if table.partitions != table.replaces:
+            stay = f"({condition(partitions)}) AND NOT ({condition(scope)})"
+            df = df.unionByName(self.read(df.sparkSession, table).where(stay))
+        rows = df.repartition(*table.partitions) if table.partitions else df.coalesce(1)
         options = CSV_OPTIONS if self._format == "csv" else {}
         (
             rows.sortWithinPartitions(*table.grain)
             # CSV is text: bytes that may be none stand in it as base64.
             .withColumns({name: F.base64(name) for name in self._as_base64(table)})
-            .write.partitionBy(*table.replaces)
+            .write.partitionBy(*table.partitions)
             .options(**options)
             .format(self._format)
             .save(staging)
         )
-        for partition in scope:
+        for partition in partitions:
             folder = _folder(partition)
             self._publish(f"{staging}{folder}", f"{self.path(table)}{folder}")
         self._output.remove(staging)

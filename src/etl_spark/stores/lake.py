@@ -65,13 +65,13 @@ class Lake:
     def _replace(self, df: DataFrame, table: Table, scope: Scope, replaced: str, options: Mapping[str, str]) -> None:
         if not scope:
             return
-        rows = df.repartition(*table.replaces) if table.replaces else df.coalesce(1)
+        rows = df.repartition(*table.partitions) if table.partitions else df.coalesce(1)
         with _plain_conflicts(table):
             (
                 rows.sortWithinPartitions(*table.grain)
                 .write.format("delta")
                 .mode("overwrite")
-                .partitionBy(*table.replaces)
+                .partitionBy(*table.partitions)
                 .options(replaceWhere=replaced, **options)
                 .save(self.path(table))
             )

@@ -32,7 +32,7 @@ from etl_spark.pipelines.churn.generate_web import KINDS, LATEST_DAYS, days_of_l
 from etl_spark.pipelines.churn.pipeline import CHURN
 from etl_spark.pipelines.sales.generate import Shop, customer_id, customers_of, products_of
 from etl_spark.pipelines.sales.generate import generate as generate_sales
-from tests.conftest import SAMPLE
+from tests.places import SAMPLE
 
 QUARTER = DateRange(date(2024, 1, 1), date(2024, 3, 31))
 SALES = {"seed": 1, "customers": 400, "products": 60, "orders_per_day": 12}

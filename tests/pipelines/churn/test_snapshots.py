@@ -38,8 +38,8 @@ from etl_spark.pipelines.churn.tables import (
 )
 from etl_spark.pipelines.sales.extracts import RAW_ORDER_ITEMS
 from etl_spark.pipelines.sales.tables import DIM_CUSTOMER, DIM_PRODUCT, FACT_SALES
-from tests.conftest import ROOT
 from tests.pipelines.churn.rows import rows
+from tests.places import ROOT
 
 SNAPSHOT = date(2024, 7, 1)
 RULES = WebRules(max_line_bytes=1000, late_days=3, kinds={kind: (kind,) for kind in KINDS})

@@ -19,8 +19,8 @@ from etl_spark.core.errors import UsageError
 from etl_spark.pipelines.rental.generate import FAULTS, generate
 from etl_spark.pipelines.rental.generate_masters import staff_password, staff_picture
 from etl_spark.pipelines.rental.generate_sql import BATCH, TABLES
-from tests.conftest import ROOT, SAMPLE
 from tests.pipelines.rental.film_database import Row, csv_rows, in_older_shape, mariadb_rows, postgresql_rows
+from tests.places import ROOT, SAMPLE
 
 YEAR = DateRange(date(2022, 1, 1), date(2022, 12, 31))
 SEED = 2022

@@ -32,7 +32,7 @@ from etl_spark.pipelines.sales.facts import build_fact_sales
 from etl_spark.pipelines.sales.settings import SalesMapping, SalesSettings
 from etl_spark.pipelines.sales.tables import DIM_CUSTOMER, DIM_PRODUCT, FACT_SALES
 from etl_spark.sources.flat_file import FlatFile
-from tests.conftest import ROOT
+from tests.places import ROOT
 
 FEBRUARY = DateRange(date(2024, 2, 1), date(2024, 2, 29))
 COLUMNS = """

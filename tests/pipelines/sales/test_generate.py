@@ -20,7 +20,7 @@ import pytest
 from etl_spark.core.dates import DateRange
 from etl_spark.core.errors import UsageError
 from etl_spark.pipelines.sales.generate import COLUMNS, FAULTS, SETS, generate
-from tests.conftest import SAMPLE
+from tests.places import SAMPLE
 
 Row = dict[str, str]
 

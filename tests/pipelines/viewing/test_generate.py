@@ -9,8 +9,8 @@ from pathlib import Path
 
 from etl_spark.core.dates import DateRange
 from etl_spark.pipelines.viewing.generate import day_lines, generate
-from tests.conftest import SAMPLE
 from tests.pipelines.viewing.log_lines import judge
+from tests.places import SAMPLE
 
 DAY = date(2022, 4, 1)
 
