@@ -103,6 +103,7 @@ def test_models_find_what_recency_does_not_tell(tried: tuple[list[Row], list[Row
         assert abs(left / 300 - row.churn_rate) < Decimal("0.00001")
 
 
+@pytest.mark.default_spark
 def test_order_and_partitions_change_nothing(
     spark: SparkSession, training: DataFrame, tried: tuple[list[Row], list[Row]]
 ) -> None:

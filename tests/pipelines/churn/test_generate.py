@@ -34,6 +34,9 @@ from etl_spark.pipelines.sales.generate import Shop, customer_id, customers_of, 
 from etl_spark.pipelines.sales.generate import generate as generate_sales
 from tests.places import SAMPLE
 
+pytestmark = pytest.mark.default_spark
+"""Without Spark."""
+
 QUARTER = DateRange(date(2024, 1, 1), date(2024, 3, 31))
 SALES = {"seed": 1, "customers": 400, "products": 60, "orders_per_day": 12}
 SIZES = SALES | {"visits_per_day": 20, "posts_per_day": 6}

@@ -251,7 +251,7 @@ def made_by(spark: SparkSession, given: dict[Table, list[dict[str, Any]]], days:
 CUSTOMERS = [{"customer_key": key, "customer_id": f"C{key}"} for key in range(40)]
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.default_spark)])
 def test_what_arrives_later_changes_no_feature(spark: SparkSession, seed: int) -> None:
     """Of random purchases, visits, posts and profiles, many late: a snapshot made when it was taken, and made after all
     has arrived, after what happened later was given to other customers too."""

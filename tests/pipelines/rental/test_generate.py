@@ -22,6 +22,9 @@ from etl_spark.pipelines.rental.generate_sql import BATCH, TABLES
 from tests.pipelines.rental.film_database import Row, csv_rows, in_older_shape, mariadb_rows, postgresql_rows
 from tests.places import ROOT, SAMPLE
 
+pytestmark = pytest.mark.default_spark
+"""Without Spark."""
+
 YEAR = DateRange(date(2022, 1, 1), date(2022, 12, 31))
 SEED = 2022
 HEADS = {

@@ -83,6 +83,7 @@ def star(spark: SparkSession, source: Path, how: SalesMapping) -> Star:
     return Star(FACT_SALES.conform(facts), dim_customer, dim_product, SALES_REJECTED.conform(rejected), counts)
 
 
+@pytest.mark.default_spark
 def test_the_example_of_the_readme_is_what_it_says(spark: SparkSession, tmp_path: Path) -> None:
     blocks = re.findall(r"```\w+\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     (lines,) = (block for block in blocks if block.startswith("Datum;Kunde;"))
@@ -172,7 +173,7 @@ def test_a_line_is_rejected_for_what_is_wrong_with_itself(spark: SparkSession, t
     assert tuple(sums.collect()[0]) == (len(sound) + len(wrong), 1, booked)
 
 
-@pytest.mark.parametrize("mode", ["keep", "drop"])
+@pytest.mark.parametrize("mode", ["keep", pytest.param("drop", marks=pytest.mark.default_spark)])
 def test_repeated_lines_are_booked_and_counted_or_kept_aside(
     spark: SparkSession, tmp_path: Path, mode: Literal["keep", "drop"]
 ) -> None:

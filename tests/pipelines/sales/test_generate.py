@@ -22,6 +22,9 @@ from etl_spark.core.errors import UsageError
 from etl_spark.pipelines.sales.generate import COLUMNS, FAULTS, SETS, generate
 from tests.places import SAMPLE
 
+pytestmark = pytest.mark.default_spark
+"""Without Spark."""
+
 Row = dict[str, str]
 
 QUARTER = DateRange(date(2024, 1, 1), date(2024, 3, 31))

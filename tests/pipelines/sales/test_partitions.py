@@ -21,6 +21,8 @@ from etl_spark.pipelines.sales.settings import SalesSettings
 from etl_spark.pipelines.sales.tables import CLV, CLV_MODEL, DIM_CUSTOMER, DIM_PRODUCT, FACT_SALES
 from tests.pipelines.sales.lines import QUARTER, customers, day, products, sold
 
+pytestmark = pytest.mark.default_spark
+
 ANALYTICS = [step for step in SALES.steps if FACT_SALES.name in {one.of for one in step.inputs}]
 
 
