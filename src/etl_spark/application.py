@@ -42,6 +42,7 @@ def run_recorded(
     work: type[Run] | type[Publication] | type[Evaluation] = Run,
     source: str | None = None,
     mapping: str | None = None,
+    given: Mapping[str, int] | None = None,
 ) -> int:
     """Does `work`, prints the summary, and leaves the run's record, whatever happens. Returns the exit code.
 
@@ -60,6 +61,7 @@ def run_recorded(
         "end_date": request.asked.end,
         "source": source,
         "mapping": mapping,
+        **(given or {}),
         "output": request.output,
         "sinks": request.sinks,
         "allow_missing_days": request.allow_missing_days,
@@ -77,7 +79,8 @@ def run_recorded(
             file=config_file,
             source=source,
             mapping=mapping,
-            reads=work is Run,
+            given=given,
+            reads=work is Run and pipeline.reads,
         )
         values["source"] = settings.settings.source
         record.save(values, None)

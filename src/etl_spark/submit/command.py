@@ -255,6 +255,7 @@ def _submission(options: argparse.Namespace, job: Sequence[str]) -> tuple[Submis
         file=place,
         source=getattr(asked, "source", None),
         mapping=mapping,
+        given=cli.given_settings(asked) if name in PIPELINES else None,
         # A command that takes no source reads the lake.
         reads="source" in asked,
     )

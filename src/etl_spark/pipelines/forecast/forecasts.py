@@ -1,0 +1,172 @@
+"""demand_forecast and forecast_backtest: one row per series and coming period, and per series, origin and model.
+
+What a run would have forecast at an origin of the back-test is made as the forecast itself is: by the models that the
+origins before it would have chosen, the levels reconciled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import astuple
+from datetime import date
+from functools import reduce
+from typing import Any
+
+import pyspark.sql.functions as F
+import pyspark.sql.types as T
+from pyspark.sql import Column, DataFrame, Window
+
+from etl_spark.core.dates import DateRange
+from etl_spark.pipelines.forecast.history import LEVELS, Levels, periods_ahead
+from etl_spark.pipelines.forecast.models import ORDINARY, Settings
+from etl_spark.pipelines.forecast.replenishment import replenish
+from etl_spark.pipelines.forecast.series import COLUMNS, Series, points
+from etl_spark.pipelines.forecast.settings import Every, SeriesOf, Stocking, model_settings
+from etl_spark.pipelines.forecast.tables import BOUNDS, DEMAND_FORECAST, FORECAST_BACKTEST, PIECES, RATIO
+
+RECONCILED = "reconciled"
+_TYPES: dict[str, T.DataType] = {
+    "origin_date": T.DateType(),
+    "period_date": T.DateType(),
+    "step": T.IntegerType(),
+    "kind": T.StringType(),
+    "model": T.StringType(),
+    "is_choice": T.BooleanType(),
+    "is_closed": T.BooleanType(),
+}
+_POINTS = T.StructType(
+    [T.StructField(name, T.StringType()) for name in ("level", "series", "parent")]
+    + [T.StructField(name, _TYPES.get(name, T.DoubleType())) for name in COLUMNS]
+)
+_SERIES = ("level", "series", "parent")
+_FIGURES = ("quantity", *(bound.name for bound in BOUNDS))
+
+
+def build_forecasts(
+    history: DataFrame,
+    products: DataFrame,
+    *,
+    asked: DateRange,
+    series: SeriesOf,
+    every: Every,
+    horizon: int,
+    origins: int,
+    dead_days: int,
+    new_days: int,
+    stocking: Stocking,
+) -> tuple[DataFrame, DataFrame, DataFrame]:
+    """demand_forecast, forecast_backtest and replenishment of demand_history and dim_product."""
+    ahead = periods_ahead(asked, every, horizon)
+    made = foretold(history, ahead, model_settings(every, horizon, dead_days, new_days), origins).persist()
+    is_last = F.col("period_date") >= F.lit(ahead[0])
+    chosen = reconciled(made.where("is_choice"), LEVELS[series]).withColumn("is_last", is_last).persist()
+    combined = chosen.drop("own_quantity", "is_last").withColumn("model", F.lit(RECONCILED))
+    return (
+        forecast_of(chosen.where("is_last"), asked),
+        backtest_of(made.unionByName(combined).where(~is_last), asked),
+        replenish(chosen, products, asked=asked, series=series, every=every, stocking=stocking),
+    )
+
+
+def foretold(history: DataFrame, ahead: tuple[date, ...], settings: Settings, origins: int) -> DataFrame:
+    """One row per series, origin, model and period: what series.Point has, figures as decimals.
+
+    One series is one group: it is on one core, and its result is that of its own rows in their order.
+    """
+    import numpy as np
+    import pandas as pd
+
+    def of_series(key: tuple[Any, ...], rows: pd.DataFrame) -> pd.DataFrame:
+        rows = rows.sort_values("period_date")
+        one = Series(
+            tuple(rows["period_date"]),
+            rows["quantity"].to_numpy(dtype=np.float64),
+            rows["is_closed"].to_numpy(dtype=np.bool_),
+        )
+        return pd.DataFrame(
+            [(*key, *astuple(point)) for point in points(one, ahead, settings, origins)], columns=_POINTS.names
+        )
+
+    grouped = history.withColumn("quantity", F.col("quantity").cast("double")).groupBy(*_SERIES)
+    made = grouped.applyInPandas(of_series, _POINTS)
+    return made.withColumns({name: F.col(name).cast(PIECES) for name in (*_FIGURES, "actual", "naive_error")})
+
+
+def reconciled(chosen: DataFrame, levels: Levels) -> DataFrame:
+    """The forecasts of all series, one of each, such that every level is the sum of the one below; own_quantity as was.
+
+    The parts of a group share its forecast in the proportions of their own (Gross and Sohl, 1990), and the total is the
+    sum of the groups. Of a group whose parts are all expected to sell nothing the forecast is nothing too. Bounds grow
+    and shrink with their forecasts: how series move together is not known.
+    """
+    at = ("origin_date", "period_date")
+    rows = chosen.withColumn("own_quantity", F.col("quantity"))
+    parts: dict[str, DataFrame] = {name: rows.where(F.col("level") == name) for name in levels.names}
+    if levels.group and levels.item:
+        own = Window.partitionBy("parent", *at)
+        groups = parts[levels.group].select(F.col("series").alias("parent"), *at, F.col("quantity").alias("of_group"))
+        shared = (
+            parts[levels.item]
+            .withColumn("of_parts", F.sum("quantity").over(own))
+            .join(groups, on=["parent", *at], how="left")
+            .withColumn("factor", _ratio(F.coalesce("of_group", F.lit(0)), F.col("of_parts")))
+        )
+        parts[levels.item] = _scaled(shared).drop("of_parts", "of_group", "factor")
+    for lower, upper in zip(levels.names[:0:-1], levels.names[-2::-1], strict=True):
+        sums = parts[lower].groupBy(F.col("parent").alias("series"), *at).agg(F.sum("quantity").alias("of_parts"))
+        summed = (
+            parts[upper]
+            .join(sums, on=["series", *at], how="left")
+            .withColumn("of_parts", F.coalesce("of_parts", F.lit(0)).cast(PIECES))
+            .withColumn("factor", _ratio(F.col("of_parts"), F.col("quantity")))
+        )
+        parts[upper] = _scaled(summed).withColumn("quantity", F.col("of_parts")).drop("of_parts", "factor")
+    return reduce(DataFrame.unionByName, parts.values())
+
+
+def _ratio(wanted: Column, found: Column) -> Column:
+    """1 where there is nothing to share out."""
+    return F.coalesce(wanted.cast("double") / F.nullif(found.cast("double"), F.lit(0.0)), F.lit(1.0))
+
+
+def _scaled(rows: DataFrame) -> DataFrame:
+    scaled = {name: F.round(F.col(name).cast("double") * F.col("factor"), 6).cast(PIECES) for name in _FIGURES}
+    return rows.withColumns(scaled)
+
+
+def forecast_of(chosen: DataFrame, asked: DateRange) -> DataFrame:
+    """demand_forecast of what was chosen of the coming periods."""
+    special = F.when(~F.col("kind").isin(*ORDINARY), F.col("kind"))
+    reason = F.when(F.col("is_closed"), F.lit("closed")).otherwise(special)
+    return DEMAND_FORECAST.over(asked, chosen.withColumn("reason", reason))
+
+
+def backtest_of(tried: DataFrame, asked: DateRange) -> DataFrame:
+    """forecast_backtest of what was foretold of known periods."""
+    apart = F.col("quantity") - F.col("actual")
+
+    def within(share: int) -> Column:
+        return F.avg(F.col("actual").between(F.col(f"low_{share}"), F.col(f"high_{share}")).cast("int")).cast(RATIO)
+
+    def of_actual(name: str) -> Column:
+        return (F.col(name) / F.nullif(F.col("actual"), F.lit(0))).cast(RATIO)
+
+    measured = (
+        tried.where(F.col("actual").isNotNull())
+        .groupBy("level", "series", "origin_date", "model", "is_choice", "kind", "naive_error")
+        .agg(
+            F.count(F.lit(1)).alias("period_count"),
+            F.sum("actual").cast(PIECES).alias("actual"),
+            F.sum(F.abs(apart)).cast(PIECES).alias("absolute_error"),
+            F.sum(apart).cast(PIECES).alias("error"),
+            within(80).alias("coverage_80"),
+            within(95).alias("coverage_95"),
+        )
+        .withColumns(
+            {
+                "mase": (F.col("absolute_error") / F.col("period_count") / F.col("naive_error")).cast(RATIO),
+                "wape": of_actual("absolute_error"),
+                "bias": of_actual("error"),
+            }
+        )
+    )
+    return FORECAST_BACKTEST.over(asked, measured)
