@@ -1,0 +1,46 @@
+"""Series of demand as tests need them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, timedelta
+
+import numpy as np
+
+from etl_spark.pipelines.forecast.models import Floats, Settings
+from etl_spark.pipelines.forecast.series import Point, Series, points
+
+START = date(2023, 1, 1)
+DAILY = Settings(horizon=28, season=7, dead_after=180, new_until=56)
+ORIGINS = 6
+WEEK = np.array([0.9, 0.95, 1.0, 1.05, 1.2, 1.1, 0.8])
+
+
+def days(count: int, first: date = START) -> tuple[date, ...]:
+    return tuple(first + timedelta(number) for number in range(count))
+
+
+def series(values: Iterable[float], closed: Iterable[int] = ()) -> Series:
+    """Daily values from START on; `closed` are places of closed days."""
+    found = np.array(list(values), dtype=np.float64)
+    is_closed = np.zeros(found.size, dtype=np.bool_)
+    is_closed[list(closed)] = True
+    return Series(days(found.size), found, is_closed)
+
+
+def seasonal(count: int, mean: float, seed: int = 1) -> Floats:
+    """Demand with a week's season, and chance."""
+    random = np.random.default_rng(seed)
+    return random.poisson(mean * WEEK[np.arange(count) % 7]).astype(np.float64)
+
+
+def foretold(one: Series, settings: Settings = DAILY, count: int = ORIGINS) -> list[Point]:
+    ahead = days(settings.horizon, one.starts[-1] + timedelta(1))
+    return list(points(one, ahead, settings, count))
+
+
+def last(made: Iterable[Point]) -> list[Point]:
+    """The forecast: what is chosen at the end."""
+    rows = list(made)
+    end = max(row.origin_date for row in rows)
+    return [row for row in rows if row.is_choice and row.origin_date == end]
