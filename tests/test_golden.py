@@ -59,6 +59,7 @@ def test_the_exports_are_the_committed_ones(output: Path, table: Table) -> None:
     assert_committed(output, "viewing", table)
 
 
+@pytest.mark.default_spark
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
 def test_csv_and_parquet_hold_the_same(output: Path, table: Table) -> None:
     assert_csv_holds_the_same(output, "viewing", table)
@@ -111,7 +112,8 @@ def test_every_line_stands_where_an_independent_parser_puts_it(spark: SparkSessi
 
 def test_the_sample_has_every_reason(output: Path, sql: duckdb.DuckDBPyConnection) -> None:
     found = {
-        row[0] for row in sql.execute(f"SELECT DISTINCT reason FROM ({exported(output, LOAD_AUDIT, 'csv')})").fetchall()
+        row[0]
+        for row in sql.execute(f"SELECT DISTINCT reason FROM ({exported(output, LOAD_AUDIT, 'parquet')})").fetchall()
     }
     assert found == set(REASONS) - {"id_repeated"} | {"All", "mac_malformed"}
     ids = Counter(json.loads(line)["_id"] for _, line, verdict in sample_verdicts() if verdict.reason is None)
