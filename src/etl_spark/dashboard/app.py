@@ -1,4 +1,4 @@
-"""What Streamlit runs for `etl-spark dashboard`: the pages by subject."""
+"""The pages by subject, as Streamlit runs them."""
 
 from __future__ import annotations
 
@@ -7,53 +7,52 @@ import streamlit as st
 from etl_spark.core.errors import EtlError
 from etl_spark.dashboard import pages, screen
 
+# The room of wide margins is that of a fifth card.
+_STYLE = "<style>.stMainBlockContainer { padding: 3rem 2rem 2rem; }</style>"
 
-def _first() -> str:
-    """The table of the page that is shown first: of the first subject that has results."""
+
+def _page(show: screen.Show, title: str, path: str, icon: str) -> st.Page:
+    return st.Page(screen.page(show), title=title, url_path=path, icon=f":material/{icon}:")
+
+
+_PAGES = {
+    "Viewing": (
+        _page(pages.viewing_overview, "Overview", "viewing", "tv"),
+        _page(pages.viewing_detail, "Detail", "viewing_detail", "person_search"),
+    ),
+    "Sales": (
+        _page(pages.sales_overview, "Sales", "sales", "shopping_cart"),
+        _page(pages.sales_customers, "Customers and baskets", "customers", "groups"),
+    ),
+    "Rental": (_page(pages.rental_overview, "Rental", "rental", "movie"),),
+    "Foresight": (
+        _page(pages.churn_overview, "Churn", "churn", "logout"),
+        _page(pages.forecast, "Forecast", "forecast", "trending_up"),
+    ),
+    "Data": (
+        _page(pages.data_quality, "Data quality", "quality", "fact_check"),
+        _page(pages.about, "Definitions", "definitions", "menu_book"),
+    ),
+}
+_FIRST = {
+    "viewing_profile": "Viewing",
+    "sales_summary": "Sales",
+    "rental_revenue": "Rental",
+    "churn_dataset": "Foresight",
+}
+"""The subject that is shown at first, by the table that must be there."""
+
+
+def _start() -> None:
+    """The first subject that has results. Every page has an address of its own, which this one is not."""
     try:
         found = screen.results()
-        return next(
-            (one for one in ("viewing_profile", "sales_summary", "rental_revenue", "churn_dataset") if found.has(one)),
-            "viewing_profile",
-        )
+        subject = next((subject for table, subject in _FIRST.items() if found.has(table)), "Viewing")
     except EtlError:
-        return "viewing_profile"
+        subject = "Viewing"
+    st.switch_page(_PAGES[subject][0])
 
 
-def run() -> None:
-    st.set_page_config(page_title="etl_spark", page_icon="📊", layout="wide")
-    first = _first()
-
-    def one(show: screen.Show, title: str, path: str, icon: str, table: str = "") -> st.Page:
-        return st.Page(
-            screen.page(show),
-            title=title,
-            url_path=path,
-            icon=icon,
-            default=table == first,
-        )
-
-    st.navigation(
-        {
-            "Viewing": [
-                one(pages.viewing_overview, "Overview", "viewing", ":material/tv:", "viewing_profile"),
-                one(pages.viewing_detail, "Detail", "viewing_detail", ":material/person_search:"),
-            ],
-            "Sales": [
-                one(pages.sales_overview, "Sales", "sales", ":material/shopping_cart:", "sales_summary"),
-                one(pages.sales_customers, "Customers and baskets", "customers", ":material/groups:"),
-            ],
-            "Rental": [one(pages.rental_overview, "Rental", "rental", ":material/movie:", "rental_revenue")],
-            "Foresight": [
-                one(pages.churn_overview, "Churn", "churn", ":material/logout:", "churn_dataset"),
-                one(pages.forecast, "Forecast", "forecast", ":material/trending_up:"),
-            ],
-            "Data": [
-                one(pages.data_quality, "Data quality", "quality", ":material/fact_check:"),
-                one(pages.about, "Definitions", "definitions", ":material/menu_book:"),
-            ],
-        }
-    ).run()
-
-
-run()
+st.set_page_config(page_title="etl_spark", page_icon="📊", layout="wide")
+st.html(_STYLE)
+st.navigation({"": [st.Page(_start, default=True, visibility="hidden")], **_PAGES}).run()

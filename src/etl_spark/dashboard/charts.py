@@ -39,7 +39,7 @@ COLOURS: Mapping[str, str] = {
 """What has a colour of its own wherever it is shown."""
 _OTHERS = (BLUE, ORANGE, GREEN, PURPLE, VERMILION, SKY, GREY)
 
-_LONGEST = 28
+_LONGEST = 24
 """Characters of a label; what is longer is cut there, and whole where one points at it."""
 
 Series = Mapping[str, tuple[Sequence[Any], Sequence[Any]]]
@@ -95,6 +95,7 @@ def bars(
     unit: str = "",
     colours: bool = False,
     one_colour: str = BLUE,
+    longest: int = _LONGEST,
 ) -> go.Figure:
     """One lying bar per row, the first on top, with its value beside it; `x` is the title of the values."""
     names = [_text(row[name]) for row in rows]
@@ -115,25 +116,34 @@ def bars(
     plot.update_yaxes(
         tickmode="array",
         tickvals=list(range(len(names))),
-        ticktext=[_text(_cut(str(row[name]))) for row in rows],
+        ticktext=[_text(_cut(str(row[name]), longest)) for row in rows],
         autorange="reversed",
+        showgrid=False,
     )
-    height = max(220, 90 + 26 * len(names))
-    return _framed(plot, x, y, height=height)
+    labels = [_cut(str(row[name]), longest) for row in rows]
+    return _framed(plot, x, y, height=max(220, 90 + 26 * len(names)), labels=labels)
 
 
 def histogram(bins: Sequence[tuple[str, int | Decimal]], *, x: str, y: str, unit: str = "") -> go.Figure:
-    """One bar per bin, side by side."""
+    """One bar per bin, side by side; a label may have two lines."""
+    labels = [_text(label) for label, _ in bins]
     plot = go.Figure(
         go.Bar(
-            x=[_text(label) for label, _ in bins],
+            # The place, and not the label: two Januaries are two bars.
+            x=list(range(len(labels))),
             y=_numbers([number for _, number in bins]),
+            customdata=[label.replace("\n", " ") for label in labels],
             marker={"color": BLUE},
-            hovertemplate=f"%{{x}}: %{{y:,}}{_said(unit)}<extra></extra>",
+            hovertemplate=f"%{{customdata}}: %{{y:,.2~f}}{_said(unit)}<extra></extra>",
         )
     )
     plot.update_layout(bargap=0.06)
-    plot.update_xaxes(type="category")
+    plot.update_xaxes(
+        tickmode="array",
+        tickvals=list(range(len(labels))),
+        ticktext=[label.replace("\n", "<br>") for label in labels],
+        showgrid=False,
+    )
     return _framed(plot, x, y)
 
 
@@ -188,7 +198,7 @@ def heat_map(
         showgrid=False,
         zeroline=False,
     )
-    return _framed(plot, x, y, height=height or max(300, 110 + 22 * len(rows)))
+    return _framed(plot, x, y, height=height or max(300, 110 + 22 * len(rows)), labels=[_cut(one) for one in rows])
 
 
 def colour(name: str, place: int) -> str:
@@ -203,7 +213,7 @@ def short(number: float | None) -> str:
     for least, by, unit in ((1e9, 1e9, "bn"), (1e6, 1e6, "M"), (1e4, 1e3, "k")):
         if abs(number) >= least:
             return f"{number / by:.3g}{unit}"
-    return f"{number:,.4g}" if abs(number) < 100 else f"{number:,.0f}"
+    return f"{number:,.2f}".rstrip("0").rstrip(".") if abs(number) < 100 else f"{number:,.0f}"
 
 
 def by_name(rows: Rows, name: str, x: str, y: str, order: Sequence[str] = ()) -> dict[str, tuple[list[Any], list[Any]]]:
@@ -217,23 +227,36 @@ def _series(rows: Sequence[Row], x: str, y: str) -> tuple[list[Any], list[Any]]:
     return [row[x] for row in rows], [row[y] for row in rows]
 
 
-def _framed(plot: go.Figure, x: str, y: str, *, legend: bool = False, height: int = 340) -> go.Figure:
+def _framed(
+    plot: go.Figure, x: str, y: str, *, legend: bool = False, height: int = 340, labels: Sequence[str] = ()
+) -> go.Figure:
+    """`labels` stand beside the y axis: its title has its place left of the longest."""
+    left = 38 + round(6.6 * max(map(len, labels), default=4))
     plot.update_layout(
         height=height,
-        margin={"l": 8, "r": 8, "t": 12, "b": 8},
+        margin={"l": left, "r": 8, "t": 12, "b": 8},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         separators=".,",
         showlegend=legend,
-        legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0, "title": {"text": ""}},
-        font={"size": 13},
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0, "xanchor": "left", "traceorder": "normal"},
+        font={"size": 12},
     )
     plot.update_xaxes(title={"text": x, "standoff": 8}, automargin=True)
-    plot.update_yaxes(title={"text": y, "standoff": 8}, automargin=True)
+    plot.update_yaxes(title={"text": y, "standoff": 10}, automargin=True)
     for axis, numbers in ((plot.update_xaxes, _is_number(plot, "x")), (plot.update_yaxes, _is_number(plot, "y"))):
         if numbers:
-            axis(tickformat="~s", rangemode="tozero", gridcolor="rgba(128,128,128,0.2)", zerolinecolor="#8C8C8C")
+            axis(rangemode="tozero", gridcolor="rgba(128,128,128,0.2)", zerolinecolor="#8C8C8C", **_ticks(plot))
     return plot
+
+
+def _ticks(plot: go.Figure) -> dict[str, Any]:
+    """Whole numbers where there are few, 12.5 where they are small, 20k and 1.5M where they are large."""
+    values = [abs(value) for one in plot.data for value in (one.x if one.orientation == "h" else one.y) or () if value]
+    largest = max(values, default=0)
+    if largest <= 5 and all(value == int(value) for value in values):
+        return {"tickformat": ",d", "dtick": 1}
+    return {"tickformat": "~s" if largest >= 1_000 else ",.6~g"}
 
 
 def _is_number(plot: go.Figure, axis: str) -> bool:
@@ -266,8 +289,8 @@ def _number(value: Any) -> float | None:
     return None if value is None else float(value)
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+def _cut(text: str, longest: int = _LONGEST) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def _text(value: Any) -> str:

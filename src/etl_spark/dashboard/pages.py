@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Callable, Mapping
 
 import streamlit as st
 
@@ -122,7 +123,7 @@ def _one_contract(read: Read, asked: DateRange) -> None:
 
 def sales_overview(results: Results, read: Read) -> None:
     st.header("Sales")
-    columns = st.columns([3, 3, 3, 3, 2])
+    columns = st.columns([7, 7, 6, 6, 4])
     with columns[0]:
         asked, _ = pick_range(read, "sales_summary")
     with columns[1]:
@@ -148,79 +149,104 @@ def sales_customers(results: Results, read: Read) -> None:
     st.header("Customers and baskets")
     asked, _ = pick_range(read, "sales_summary")
     show_coverage(read, "sales", asked)
-    tabs = st.tabs(["Cohorts", "RFM", "Lifetime value", "Bought together"], key="tab")
-    with tabs[0]:
-        measure = st.segmented_control(
-            "Shade by", list(sales.SPENDING), default="Retention", required=True, key="shade", bind="query-params"
+    _show_tabs(
+        read, asked, {"Cohorts": _cohorts, "RFM": _rfm, "Lifetime value": _lifetime, "Bought together": _baskets}
+    )
+
+
+def _show_tabs(read: Read, asked: DateRange, tabs: Mapping[str, Callable[[Read, DateRange], None]]) -> None:
+    """The one that is open is read, and no other."""
+    shown = st.tabs(list(tabs), key="tab", on_change="rerun", bind="query-params")
+    for tab, show in zip(shown, tabs.values(), strict=True):
+        if tab.open:
+            with tab:
+                show(read, asked)
+
+
+def _cohorts(read: Read, asked: DateRange) -> None:
+    measure = st.segmented_control(
+        "Shade by", list(sales.SPENDING), default="Retention", required=True, key="shade", bind="query-params"
+    )
+    rows = read(sales.cohorts(asked))
+    if rows:
+        show_chart(sales.cohort_chart(rows, measure or "Retention"))
+    else:
+        st.info("There is no cohort in this range.")
+
+
+def _rfm(read: Read, asked: DateRange) -> None:
+    countries = pick_many("Country", "country", _choices(read, "sales_by_country", "country", asked))
+    scores = read(sales.rfm_map(asked, countries))
+    if not scores:
+        st.info("No customer bought anything in this selection. Take a filter away.")
+        return
+    for column, chart in zip(st.columns(2), sales.rfm_chart(scores), strict=True):
+        with column:
+            show_chart(chart)
+
+
+def _lifetime(read: Read, asked: DateRange) -> None:
+    left, right = st.columns(2)
+    with left:
+        countries = pick_many("Country", "country", _choices(read, "sales_by_country", "country", asked))
+    with right:
+        top = st.slider("Customers listed", 5, 50, 10, key="top", bind="query-params")
+    show_section(sales.lifetime(read, asked, countries, top), title=False)
+
+
+def _baskets(read: Read, asked: DateRange) -> None:
+    left, right = st.columns(2)
+    with left:
+        categories = pick_many(
+            "Category of either product", "category", _choices(read, "sales_by_category", "category", asked)
         )
-        rows = read(sales.cohorts(asked))
-        if rows:
-            show_chart(sales.cohort_chart(rows, measure or "Retention"))
-        else:
-            st.info("There is no cohort in this range.")
-    with tabs[1]:
-        countries = pick_many("Country", "rfm_country", _choices(read, "sales_by_country", "country", asked))
-        scores = read(sales.rfm_map(asked, countries))
-        if scores:
-            for column, chart in zip(st.columns(2), sales.rfm_chart(scores), strict=True):
-                with column:
-                    show_chart(chart)
-        else:
-            st.info("No customer bought anything in this selection.")
-    with tabs[2]:
-        left, right = st.columns(2)
-        with left:
-            countries = pick_many("Country", "clv_country", _choices(read, "sales_by_country", "country", asked))
-        with right:
-            top = st.slider("Customers listed", 5, 50, 10, key="clv_top", bind="query-params")
-        show_section(sales.lifetime(read, asked, countries, top), title=False)
-    with tabs[3]:
-        left, right = st.columns(2)
-        with left:
-            categories = pick_many(
-                "Category of either product", "pair_category", _choices(read, "sales_by_category", "category", asked)
-            )
-        with right:
-            top = st.slider("Pairs", 5, 50, 10, key="pairs", bind="query-params")
-        show_section(sales.baskets(read(sales.pairs(asked, categories, top))), columns=1)
+    with right:
+        top = st.slider("Pairs", 5, 50, 10, key="top", bind="query-params")
+    show_section(sales.baskets(read(sales.pairs(asked, categories, top))), title=False, columns=1)
 
 
 def rental_overview(results: Results, read: Read) -> None:
     st.header("Rental")
     asked, _ = pick_range(read, "rental_revenue")
     show_coverage(read, "rental", asked)
-    options = {
-        column: [row["choice"] for row in read(rental.choices(column, asked))]
-        for column in ("store_id", "category", "country")
-    }
-    tabs = st.tabs(["Revenue", "Overdue", "Utilisation"], key="tab")
-    with tabs[0]:
-        columns = st.columns(3)
-        with columns[0]:
-            stores = pick_many("Store", "store", options["store_id"])
-        with columns[1]:
-            categories = pick_many("Category", "category", options["category"])
-        with columns[2]:
-            countries = pick_many("Country", "country", options["country"])
-        revenue = rental.revenue(read, rental.Filters(asked, stores, categories, countries))
-        if revenue.figures:
-            show_section(revenue, title=False)
-        else:
-            st.info("There is no payment of this selection. Take a filter away.")
-    with tabs[1]:
-        stores = pick_many("Store", "late_store", options["store_id"])
-        show_section(rental.late(read, asked, stores), title=False, columns=1)
-    with tabs[2]:
-        left, right = st.columns(2)
-        with left:
-            categories = pick_many("Category", "use_category", options["category"])
-        with right:
-            top = st.slider("Films", 5, 30, 10, key="films", bind="query-params")
-        use = rental.use(read, asked, categories, top)
-        if use.figures:
-            show_section(use, title=False, columns=3)
-        else:
-            st.info("There is no copy of a film of this selection.")
+    _show_tabs(read, asked, {"Revenue": _revenue, "Overdue": _overdue, "Utilisation": _utilisation})
+
+
+def _rented(read: Read, column: str, asked: DateRange) -> list[str]:
+    return [row["choice"] for row in read(rental.choices(column, asked))]
+
+
+def _revenue(read: Read, asked: DateRange) -> None:
+    columns = st.columns(3)
+    with columns[0]:
+        stores = pick_many("Store", "store", _rented(read, "store_id", asked))
+    with columns[1]:
+        categories = pick_many("Category", "category", _rented(read, "category", asked))
+    with columns[2]:
+        countries = pick_many("Country", "country", _rented(read, "country", asked))
+    revenue = rental.revenue(read, rental.Filters(asked, stores, categories, countries))
+    if revenue.figures:
+        show_section(revenue, title=False)
+    else:
+        st.info("There is no payment of this selection. Take a filter away.")
+
+
+def _overdue(read: Read, asked: DateRange) -> None:
+    stores = pick_many("Store", "store", _rented(read, "store_id", asked))
+    show_section(rental.late(read, asked, stores), title=False, columns=1)
+
+
+def _utilisation(read: Read, asked: DateRange) -> None:
+    left, right = st.columns(2)
+    with left:
+        categories = pick_many("Category", "category", _rented(read, "category", asked))
+    with right:
+        top = st.slider("Films", 5, 30, 10, key="films", bind="query-params")
+    use = rental.use(read, asked, categories, top)
+    if use.figures:
+        show_section(use, title=False)
+    else:
+        st.info("There is no copy of a film of this selection. Take a filter away.")
 
 
 def data_quality(results: Results, read: Read) -> None:
@@ -229,8 +255,9 @@ def data_quality(results: Results, read: Read) -> None:
     if not found:
         raise NothingThereError("load_audit is there and has no row yet.")
     left, right = st.columns(2)
+    jobs = sorted(found, key=lambda one: (one != "viewing", one))
     with left:
-        pipeline = st.selectbox("Job", list(found), key="job", bind="query-params") or next(iter(found))
+        pipeline = st.selectbox("Job", jobs, key="job", bind="query-params") or jobs[0]
     there = DateRange(found[pipeline]["first_day"], found[pipeline]["last_day"])
     with right:
         days = pick_days(there, key=f"days_{pipeline.replace('.', '_')}")

@@ -10,7 +10,7 @@ from typing import Any
 
 from etl_spark.core.dates import DateRange
 from etl_spark.dashboard import charts
-from etl_spark.dashboard.queries import AUDITED, Condition, between, missing_days, select
+from etl_spark.dashboard.queries import AUDITED, Condition, between, missing_days, select, within
 from etl_spark.dashboard.results import MissingTableError, Query, Rows
 from etl_spark.dashboard.shown import Chart, Figure, Read, Section, Sheet, count, exactly, listed, percent, ratio
 
@@ -41,12 +41,12 @@ def _of(pipeline: str, days: DateRange, *more: str) -> tuple[Condition, ...]:
     )
 
 
-def by_day(pipeline: str, days: DateRange) -> Query:
-    """Rows by day of all source tables."""
+def by_day(pipeline: str, days: DateRange, tables: Sequence[str]) -> Query:
+    """Rows by day of these source tables."""
     return select(
         "SELECT a.date AS day, SUM(a.rows_in) AS rows_in, SUM(a.rows_accepted) AS accepted, "
         "SUM(a.rows_rejected) AS rejected FROM load_audit a",
-        _of(pipeline, days, "a.reason = 'All'"),
+        (*_of(pipeline, days, "a.reason = 'All'"), *within("a.source_table", "source_table", tables)),
         "GROUP BY a.date ORDER BY a.date",
     )
 
@@ -128,10 +128,10 @@ def account_sheet(lines: Sequence[Reconciled]) -> Sheet:
         {
             "source_table": ("Source table", "text"),
             "what": ("Of", "text"),
-            "came_in": ("In", "text"),
-            "accepted": ("Accepted", "text"),
-            "rejected": ("Rejected", "text"),
-            "outside": ("Outside the days", "text"),
+            "came_in": ("In", "number"),
+            "accepted": ("Accepted", "number"),
+            "rejected": ("Rejected", "number"),
+            "outside": ("Outside the days", "number"),
             "adds_up": ("Adds up", "text"),
         },
         told,
@@ -144,7 +144,9 @@ def quality(read: Read, pipeline: str, days: DateRange) -> Section:
     if not rows:
         return Section("Data quality", note=f"{pipeline} has read nothing of {days}.")
     lines = reconciled(rows)
-    daily = read(by_day(pipeline, days))
+    # What is read whole counts as of the last asked day, and would hide all others.
+    by_days = [row["source_table"] for row in rows if row["days"] > 1]
+    daily = read(by_day(pipeline, days, by_days))
     reasons = read(by_reason(pipeline, days))
     total = {name: sum(row[name] for row in rows) for name in ("rows_in", "accepted", "rejected", "flagged", "outside")}
     series = {name: ([row["day"] for row in daily], [row[name] for row in daily]) for name in ("accepted", "rejected")}
@@ -170,6 +172,7 @@ def quality(read: Read, pipeline: str, days: DateRange) -> Section:
             Chart(
                 "Rows by day: accepted and rejected",
                 charts.stacked_days(series, x="Day of the rows", y="Rows", unit="rows"),
+                f"Of {', '.join(by_days)}." if 0 < len(by_days) < len(rows) else "",
             ),
             *(
                 (

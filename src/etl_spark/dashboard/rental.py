@@ -171,7 +171,9 @@ def revenue(read: Read, filters: Filters) -> Section:
         (
             Chart(
                 "Revenue by month",
-                charts.histogram([(f"{row['part']:%b %Y}", row["revenue"]) for row in months], x="Month", y="Revenue"),
+                charts.histogram(
+                    [(f"{row['part']:%b}\n{row['part']:%Y}", row["revenue"]) for row in months], x="Month", y="Revenue"
+                ),
             ),
             Chart("Revenue by store", charts.bars(stores, "part", "revenue", x="Revenue", y="Store")),
             Chart(
@@ -206,7 +208,7 @@ def late(read: Read, asked: DateRange, stores: Sequence[str]) -> Section:
             Figure("Open rentals", count(row["open_count"]), DEFINITIONS["Open"], exactly(row["open_count"])),
             Figure("Overdue", count(row["overdue_count"]), DEFINITIONS["Overdue"], exactly(row["overdue_count"])),
             Figure("At stake", money(row["at_stake"]), DEFINITIONS["At stake"], exactly(row["at_stake"])),
-            Figure("Longest overdue, days", count(row["longest"]), "days from the due day to the latest extract"),
+            Figure("Longest, days", count(row["longest"]), "days from the due day to the latest extract"),
         ),
         (
             Chart(
@@ -252,7 +254,7 @@ def use(read: Read, asked: DateRange, categories: Sequence[str], top: int) -> Se
     spread = {int(one["place"]): one["films"] for one in read(spread_of_use(asked, categories))}
     last = max(spread)
     bins = [
-        (f"{place * 10} – {place * 10 + 10} %" if place < 9 else "90 % and more", spread.get(place, 0))  # noqa: RUF001
+        (f"{place * 10}–{place * 10 + 10}" if place < 9 else "over 90", spread.get(place, 0))  # noqa: RUF001
         for place in range(last + 1)
     ]
     films: Rows = read(use_by_film(asked, categories, top))
@@ -274,7 +276,8 @@ def use(read: Read, asked: DateRange, categories: Sequence[str], top: int) -> Se
             _used("The most used films", films),
             _used("The least used films", least),
             Chart(
-                "Films by utilisation", charts.histogram(bins, x="Utilisation of their copies", y="Films", unit="films")
+                "Films by utilisation",
+                charts.histogram(bins, x="Utilisation of their copies, %", y="Films", unit="films"),
             ),
         ),
         note=sentence(DEFINITIONS["Utilisation"]),

@@ -33,7 +33,7 @@ DEFINITIONS: Mapping[str, str] = {
     "Returns": "line totals of negative quantities; the share is of gross sales",
     "Orders": "orders with a line of a piece or more",
     "Customers": "customers with such an order, without those nobody knows",
-    "Net sales per order": "net sales / orders",
+    "Net sales / order": "net sales / orders",
     "Pieces": "pieces sold less pieces returned",
     "Cohort": "the customers who registered, or bought first, in a month; retention is the share of them who bought",
     "RFM": "scores of 1 to 5, 5 is best: R by the days since the last order, F by the number of orders, M by spending; "
@@ -297,7 +297,7 @@ def figures(row: Row) -> tuple[Figure, ...]:
         ),
         Figure("Orders", count(row["order_count"]), DEFINITIONS["Orders"], exactly(row["order_count"])),
         Figure("Customers", count(row["customer_count"]), DEFINITIONS["Customers"], exactly(row["customer_count"])),
-        Figure("Net sales per order", money(each), DEFINITIONS["Net sales per order"]),
+        Figure("Net sales / order", money(each), DEFINITIONS["Net sales / order"]),
         Figure("Pieces", count(row["quantity_sold"]), DEFINITIONS["Pieces"], exactly(row["quantity_sold"])),
     )
 
@@ -443,7 +443,7 @@ def lifetime(read: Read, asked: DateRange, countries: Sequence[str], top: int) -
     figures_ = (
         Figure("Spent so far", money(spent), "by these customers in the range, less returns", exactly(spent)),
         Figure("Expected in 365 days", money(expected), DEFINITIONS["Expected value"], exactly(expected)),
-        Figure("Expected per customer", money(ratio(expected, customers)), "expected value / customers"),
+        Figure("Expected / customer", money(ratio(expected, customers)), "expected value / customers"),
         Figure("Customers", count(customers), "customers with an expectation", exactly(customers)),
     )
     if not known:
@@ -507,7 +507,7 @@ def baskets(rows: Rows) -> Section:
         charts=(
             Chart(
                 "Orders with both products",
-                charts.bars(told, "pair", "order_count", x="Orders", y="Pair of products", unit="orders"),
+                charts.bars(told, "pair", "order_count", x="Orders", y="Pair of products", unit="orders", longest=48),
             ),
         )
         if told

@@ -23,8 +23,10 @@ from etl_spark.dashboard.results import RESULTS_VARIABLE, URL_VARIABLE, MissingT
 from etl_spark.dashboard.shown import Chart, Figure, Kind, Read, Section, Sheet, written
 
 _LOGGER = logging.getLogger("etl_spark.dashboard")
-_CHART: dict[str, Any] = {"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["select2d", "lasso2d"]}
+_CHART: dict[str, Any] = {"displayModeBar": False}
 
+_ROWS_IN_FULL = 24
+"""A sheet of more rows scrolls."""
 
 Show = Callable[[Results, Read], None]
 """What puts a page on the screen."""
@@ -67,7 +69,10 @@ def page(show: Show) -> Callable[[], None]:
             opened = results()
             show(opened, reader(opened))
         except MissingTableError as missing:
-            st.info(f"The table {missing.table} is not there yet. The job {MADE_BY[missing.table]} makes it:", icon="🗂️")
+            st.info(
+                f"The table {missing.table} is not there yet. The job {MADE_BY[missing.table]} makes it:",
+                icon=":material/info:",
+            )
             st.code(missing.command, language="bash")
         except NothingThereError as nothing:
             st.info(plain(str(nothing)))
@@ -125,7 +130,7 @@ def show_coverage(read: Read, pipeline: str, asked: DateRange) -> None:
     """A banner where days of the range are missing."""
     found = quality.coverage(read, pipeline, asked)
     if found.missing:
-        st.warning(plain(found.says), icon="⚠️")
+        st.warning(plain(found.says), icon=":material/warning:")
     elif not found.is_known:
         st.info(plain(found.says))
     else:
@@ -181,7 +186,10 @@ def show_sheet(sheet: Sheet) -> None:
         {heading: [_sortable(row[name]) for row in sheet.rows] for name, (heading, _) in sheet.columns.items()}
     )
     shown = frame.style.format({heading: partial(_written, kind) for heading, kind in sheet.columns.values()})
-    st.dataframe(shown, hide_index=True, alt=sheet.title)
+    right = st.column_config.Column(alignment="right")
+    numbers = {heading: right for heading, kind in sheet.columns.values() if kind not in ("text", "day")}
+    height: Any = "content" if len(sheet.rows) <= _ROWS_IN_FULL else "auto"
+    st.dataframe(shown, hide_index=True, column_config=numbers, height=height, alt=sheet.title)
 
 
 def _sortable(value: Any) -> Any:

@@ -14,6 +14,8 @@ _OPTIONS = {
     "server.headless": "true",
     "server.fileWatcherType": "none",
     "server.runOnSave": "false",
+    # It would show the docstring of a variable.
+    "runner.magicEnabled": "false",
     "browser.gatherUsageStats": "false",
     "client.showErrorDetails": "none",
     "client.toolbarMode": "viewer",
@@ -36,7 +38,7 @@ def serve(place: Place, *, address: str, port: int) -> NoReturn:
     told = {RESULTS_VARIABLE: str(place.folder or ""), URL_VARIABLE: place.url, "PYTHONSAFEPATH": "1"}
     options = {**_OPTIONS, "server.address": address, "server.port": str(port)}
     print(f"Results of {place.url or place.folder}, on http://{_host(address)}:{port} (Ctrl-C ends it)", flush=True)
-    app = Path(__file__).with_name("app.py")
+    app = Path(__file__).with_name("server.py")
     command = [sys.executable, "-m", "streamlit", "run", str(app)]
     command += [f"--{name}={value}" for name, value in options.items()]
     os.execve(sys.executable, command, {**os.environ, **told})

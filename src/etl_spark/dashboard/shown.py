@@ -48,7 +48,8 @@ class Chart:
         return f"{self.title}. {self.note}".strip()
 
 
-Kind = Literal["text", "count", "money", "hours", "percent", "day", "decimal"]
+Kind = Literal["text", "count", "money", "hours", "percent", "day", "decimal", "number"]
+"""How a column is written. A `number` is written already, to its last digit, and stands to the right."""
 
 
 @dataclass(frozen=True)

@@ -39,11 +39,11 @@ NOTHING_WATCHED = "nothing"
 DEFINITIONS: Mapping[str, str] = {
     "Users": "contracts that watched anything in the range",
     "Hours": "accepted seconds of viewing / 3,600",
-    "Hours per person and month": "hours / users, as the source document defines it; not scaled to the range",
-    "Hours per person and week": "the monthly figure / 4",
-    "Hours per person and day": "the weekly figure / 7",
-    "Hours per active day": "hours / active days of all users: fit to compare ranges of different length",
-    "Active days per person": "days with an accepted line, summed over users / users",
+    "Hours / person / month": "hours / users, as the source document defines it; not scaled to the range",
+    "Hours / person / week": "the monthly figure / 4",
+    "Hours / person / day": "the weekly figure / 7",
+    "Hours / active day": "hours / active days of all users: fit to compare ranges of different length",
+    "Active days / person": "days with an accepted line, summed over users / users",
     "Activeness": "active days / days of the range, in percent",
     "Segment": "by active days out of 30: At Risk below 7, Need Attention 7 to 13, Valuable 14 to 20, Loyal 21 and "
     "more; other ranges are scaled",
@@ -269,14 +269,14 @@ def _figures(row: Row | None, active_days: int, earlier: Row | None) -> tuple[Fi
             f"{exactly(seconds)} seconds",
             change(seconds, was["seconds"]),
         ),
-        average("Hours per person and month", "person_month", each),
-        average("Hours per person and week", "person_week", each and each / 4),
-        average("Hours per person and day", "person_day", each and each / 28),
-        average("Hours per active day", "active_day"),
+        average("Hours / person / month", "person_month", each),
+        average("Hours / person / week", "person_week", each and each / 4),
+        average("Hours / person / day", "person_day", each and each / 28),
+        average("Hours / active day", "active_day"),
         Figure(
-            "Active days per person",
+            "Active days / person",
             decimal(ratio(active_days, people)),
-            DEFINITIONS["Active days per person"],
+            DEFINITIONS["Active days / person"],
             f"{exactly(active_days)} days",
         ),
     )
@@ -340,7 +340,7 @@ def _segments(rows: Rows) -> Section:
                     "share": ("Share of users", "percent"),
                     "total_seconds": ("Hours", "hours"),
                     "share_of_hours": ("Share of hours", "percent"),
-                    "avg_seconds_per_person_month": ("Hours per person and month", "hours"),
+                    "avg_seconds_per_person_month": ("Hours / person / month", "hours"),
                 },
                 told,
             ),
@@ -369,12 +369,10 @@ def activeness_chart(active: Rows, days: int) -> Chart:
     for row in active:
         # 10 % is of the bin that begins there, and who watched every day is of the last one.
         bins[min(row["active_days"] * 10 // days, 9)] += row["users"]
-    labels = [f"{place * 10} – {place * 10 + 10} %" for place in range(10)]  # noqa: RUF001
+    labels = [f"{place * 10}–{place * 10 + 10}" for place in range(10)]  # noqa: RUF001
     return Chart(
         "Users by activeness",
-        charts.histogram(
-            list(zip(labels, bins, strict=True)), x="Active days, % of the days of the range", y="Users", unit="users"
-        ),
+        charts.histogram(list(zip(labels, bins, strict=True)), x="Active days, % of all days", y="Users", unit="users"),
     )
 
 
@@ -405,14 +403,14 @@ def detail(read: Read, asked: DateRange, picked: Picked, ranges: Sequence[DateRa
         Figure("Users", count(people), DEFINITIONS["Users"], exactly(people)),
         Figure("Hours", hours(whole["seconds"]), DEFINITIONS["Hours"], f"{exactly(whole['seconds'])} seconds"),
         Figure(
-            "Hours per person",
+            "Hours / person",
             hours(ratio(whole["seconds"], people)),
             "hours / users, over the whole range",
         ),
         Figure(
-            "Active days per person",
+            "Active days / person",
             decimal(ratio(whole["active_days"], people)),
-            DEFINITIONS["Active days per person"],
+            DEFINITIONS["Active days / person"],
             f"{exactly(whole['active_days'])} days",
         ),
         Figure(
