@@ -24,7 +24,6 @@ _TABLES: Mapping[str, tuple[str, ...]] = {
     "rental": ("bridge_film_category", "dim_film", "fact_rental", "film_utilisation", "open_rental", "rental_revenue"),
     "churn": ("churn_dataset", "churn_feature"),
     "churn evaluate": ("churn_calibration", "churn_evaluation"),
-    "forecast": ("forecast", "forecast_accuracy", "reorder"),
 }
 
 ANY_JOB = "any job"
@@ -35,14 +34,12 @@ MADE_BY: Mapping[str, str] = {table: job for job, tables in _TABLES.items() for 
 }
 """The job that makes a table, by the table's name. No other name goes into a statement as that of a table."""
 
-_DAYS = "--start-date 2024-01-01 --end-date 2024-03-31"
 COMMANDS: Mapping[str, str] = {
     "viewing": "./scripts/submit.sh viewing --start-date 2022-04-01 --end-date 2022-04-30",
-    "sales": f"./scripts/submit.sh sales {_DAYS}",
+    "sales": "./scripts/submit.sh sales --start-date 2024-01-01 --end-date 2024-03-31",
     "rental": "./scripts/submit.sh rental --start-date 2022-01-01 --end-date 2022-12-31",
     "churn": "./scripts/submit.sh churn --start-date 2024-04-01 --end-date 2024-06-30",
     "churn evaluate": "./scripts/submit.sh churn evaluate",
-    "forecast": f"./scripts/submit.sh forecast {_DAYS}",
     ANY_JOB: "./scripts/submit.sh viewing --start-date 2022-04-01 --end-date 2022-04-30",
 }
 """What to type for the tables of a job, over its sample."""

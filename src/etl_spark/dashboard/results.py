@@ -136,7 +136,9 @@ class ParquetResults:
         self._connection.execute("SET timezone = 'UTC'")
         self._connection.execute("SET parquet_metadata_cache = true")
         self._connection.execute("SET temp_directory = ''")
-        self._connection.execute(f"SET allowed_directories = [{_literal(str(self._root))}]")
+        # As a pattern too: that is what DuckDB looks at first.
+        allowed = ", ".join(map(_literal, dict.fromkeys((str(self._root), _as_pattern(str(self._root))))))
+        self._connection.execute(f"SET allowed_directories = [{allowed}]")
         self._connection.execute("SET enable_external_access = false")
         self._connection.execute("SET lock_configuration = true")
 
