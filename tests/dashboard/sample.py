@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
@@ -24,9 +24,6 @@ from etl_spark.pipelines.churn.tables import CHURN_CALIBRATION, CHURN_EVALUATION
 from etl_spark.pipelines.viewing.tables import (
     VIEWING_DAILY,
     VIEWING_PROFILE,
-    VIEWING_STATISTICS,
-    VIEWING_SUMMARY,
-    VIEWING_TREND,
 )
 from etl_spark.stores.ddl import MySqlDdl, RedshiftDdl
 from etl_spark.stores.warehouse import LEDGER
@@ -101,7 +98,7 @@ def make_sample(folder: Path) -> Sample:
         _halves(sql)
         tables["viewing_daily"] = VIEWING_DAILY
         for table, row in ((CHURN_EVALUATION, _EVALUATED), (CHURN_CALIBRATION, _CALIBRATED)):
-            sql.execute(f"CREATE TABLE {table.name} ({_columns(table)})")
+            sql.execute(f"CREATE TABLE {table.name} ({columns_of(table)})")
             sql.executemany(f"INSERT INTO {table.name} VALUES ({', '.join('?' * len(table.columns))})", row)
             tables[table.name] = table
         for table in tables.values():
@@ -124,7 +121,7 @@ _CALIBRATED = [
 
 def _read(sql: duckdb.DuckDBPyConnection, csv: Path, table: Table, job: str) -> None:
     """The committed rows, with the types of the table; of load_audit, with what is not compared."""
-    sql.execute(f"CREATE TABLE IF NOT EXISTS {table.name} ({_columns(table)})")
+    sql.execute(f"CREATE TABLE IF NOT EXISTS {table.name} ({columns_of(table)})")
     found = sql.execute(f"DESCRIBE FROM read_csv('{csv}', header = true, all_varchar = true)").fetchall()
     names = [name for name, *_ in found]
     values = [f'"{name}"' for name in names]
@@ -144,13 +141,13 @@ def _halves(sql: duckdb.DuckDBPyConnection) -> None:
     sums = ", ".join(
         f"coalesce(sum(seconds) FILTER (category = '{one}'), 0)" for one in ("tv", "movie", "child", "relax", "sport")
     )
-    sql.execute(f"CREATE TABLE viewing_daily ({_columns(VIEWING_DAILY)})")
+    sql.execute(f"CREATE TABLE viewing_daily ({columns_of(VIEWING_DAILY)})")
     sql.execute(
         f"INSERT INTO viewing_daily SELECT log_date, contract, {sums}, count(*) FROM ({_LINES}) GROUP BY ALL",
         {"logs": logs},
     )
     profile = (golden("viewing") / "viewing_profile.sql").read_text()
-    sql.execute(f"CREATE TABLE profile ({_columns(VIEWING_PROFILE)})")
+    sql.execute(f"CREATE TABLE profile ({columns_of(VIEWING_PROFILE)})")
     for start, end in (FIRST_HALF, SECOND_HALF):
         half = [file for file in logs if f"{start:%Y%m%d}" <= Path(file).stem <= f"{end:%Y%m%d}"]
         given = {"logs": half, "days_asked": 15, "start": start, "end": end}
@@ -179,7 +176,8 @@ def write(sql: duckdb.DuckDBPyConnection, table: Table, folder: Path, *, where: 
         file.rename(file.with_name("data.parquet"))
 
 
-def _columns(table: Table) -> str:
+def columns_of(table: Table) -> str:
+    """The columns of `table`, with their types, in DuckDB's DDL."""
     types = {"BINARY": "BLOB"}
     return ", ".join(f'"{column.name}" {types.get(column.type, column.type)}' for column in table.columns)
 
@@ -192,15 +190,15 @@ def _quoted(path: Path) -> str:
     return str(path).replace("'", "''")
 
 
-def load(sample: Sample, server: Server, database: str, tables: Sequence[str] = ()) -> None:
-    """Makes the database with these tables of the sample, or all, and a ledger of their loads."""
+def load(sample: Sample, server: Server, database: str, filled: Collection[str]) -> None:
+    """Makes the database with all tables of the sample, the rows of those `filled`, and a ledger of their loads."""
     ddl = MySqlDdl() if server.kind == "mariadb" else RedshiftDdl()
     server.create(database)
     with closing(server.connect(database)) as connection, connection.cursor() as cursor:
-        for table in (LEDGER, *(sample.tables[name] for name in tables or sample.tables)):
+        for table in (LEDGER, *sample.tables.values()):
             for statement in ddl.create(table):
                 cursor.execute(statement)
-            if table == LEDGER:
+            if table.name not in filled:
                 continue
             many = ", ".join(["%s"] * len(table.columns))
             into = f"INSERT INTO {ddl.quoted(table.name)} VALUES"
@@ -218,8 +216,3 @@ def load(sample: Sample, server: Server, database: str, tables: Sequence[str] = 
                 "INSERT INTO etl_load VALUES (%s, 'run', %s, 'all', %s, '2022-05-01 02:10:00')",
                 (f"load-{table.name}"[:32], table.name, count),
             )
-
-
-OF_VIEWING = tuple(
-    table.name for table in (VIEWING_PROFILE, VIEWING_STATISTICS, VIEWING_SUMMARY, VIEWING_TREND, VIEWING_DAILY)
-)

@@ -22,6 +22,7 @@ from etl_spark.dashboard.queries import ranges
 from etl_spark.dashboard.results import MissingTableError, ParquetResults, Place, Query, Results, SqlResults, parse_url
 from etl_spark.pipelines import PIPELINES
 from etl_spark.pipelines.viewing.tables import CATEGORIES
+from tests.dashboard.conftest import IN_REDSHIFT
 from tests.dashboard.questions import APRIL, QUESTIONS, SECOND_HALF
 from tests.dashboard.sample import Sample, write
 from tests.databases import Server
@@ -45,16 +46,24 @@ def told(results: Results, query: Query) -> list[tuple[tuple[str, Any], ...]]:
     return rows if " ORDER BY " in query.sql else sorted(rows, key=str)
 
 
-@pytest.mark.parametrize("warehouse", ["mariadb", "redshift"])
-def test_all_questions_have_one_answer(
-    parquet: Results, warehouse: str, request: pytest.FixtureRequest, login: None
-) -> None:
-    there = Place(url=request.getfixturevalue(warehouse)).open()
+def test_mariadb_answers_all_questions_as_the_files_do(parquet: Results, mariadb: str, login: None) -> None:
+    there = Place(url=mariadb).open()
     for name, question in QUESTIONS.items():
         expected = told(parquet, question)
         assert expected, name
         assert told(there, question) == expected, name
     assert ranges(there.rows, "viewing_profile") == ranges(parquet.rows, "viewing_profile")
+
+
+def test_redshift_understands_all_questions(parquet: Results, redshift: str, login: None) -> None:
+    """And answers those of the tables that have rows there."""
+    there, answered = Place(url=redshift).open(), 0
+    for name, question in QUESTIONS.items():
+        found = told(there, question)
+        if set(question.tables) <= set(IN_REDSHIFT):
+            answered += 1
+            assert found == told(parquet, question), name
+    assert answered > 20
 
 
 def test_days_of_a_contract_are_the_same(parquet: Results, mariadb: str, login: None) -> None:

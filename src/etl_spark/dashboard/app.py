@@ -53,6 +53,6 @@ def _start() -> None:
     st.switch_page(_PAGES[subject][0])
 
 
-st.set_page_config(page_title="etl_spark", page_icon="📊", layout="wide")
+st.set_page_config(page_icon="📊", layout="wide")
 st.html(_STYLE)
 st.navigation({"": [st.Page(_start, default=True, visibility="hidden")], **_PAGES}).run()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 
 from etl_spark.core.dates import DateRange
 from etl_spark.dashboard import charts
@@ -63,6 +64,12 @@ def calibration(asked: DateRange) -> Query:
         [of_range(asked, "c")],
         "ORDER BY c.model, c.bin",
     )
+
+
+def web_days(read: Read) -> DateRange | None:
+    """The days whose web logs the snapshots look at: 90 before the first, to the one before the last; None of none."""
+    days = [row["snapshot_date"] for row in read(snapshots())]
+    return DateRange(days[0] - timedelta(days=90), days[-1] - timedelta(days=1)) if days else None
 
 
 def dataset(read: Read, most: int = 15) -> Section:

@@ -276,8 +276,9 @@ def churn_overview(results: Results, read: Read) -> None:
     data = churn.dataset(read)
     if not data.figures:
         raise NothingThereError("churn_dataset is there and has no row yet.")
-    snapshots = [row["snapshot_date"] for row in read(churn.snapshots())]
-    show_coverage(read, "churn.web", DateRange(snapshots[0], snapshots[-1]))
+    days = churn.web_days(read)
+    if days:
+        show_coverage(read, "churn.web", days)
     show_section(data, title=False)
     st.divider()
     asked, _ = pick_range(read, "churn_evaluation")

@@ -37,6 +37,8 @@ class Subject:
     sections: Callable[[Read, DateRange], Sequence[Section]]
     audits: tuple[str, ...]
     definitions: Mapping[str, str]
+    looks_at: Callable[[Read, DateRange], DateRange] = lambda _, asked: asked
+    """The days that must have been read for the results of a range."""
 
 
 def _of_viewing(read: Read, asked: DateRange) -> Sequence[Section]:
@@ -79,7 +81,12 @@ SUBJECTS: Mapping[str, Subject] = {
     "sales": Subject("Sales", "sales_summary", _of_sales, ("sales",), sales.DEFINITIONS),
     "rental": Subject("Rental", "rental_revenue", _of_rental, ("rental",), rental.DEFINITIONS),
     "churn": Subject(
-        "Churn", "churn_evaluation", _of_churn, ("churn.web", "churn.sales", "churn.social"), churn.DEFINITIONS
+        "Churn",
+        "churn_evaluation",
+        _of_churn,
+        ("churn.web", "churn.sales", "churn.social"),
+        churn.DEFINITIONS,
+        lambda read, asked: churn.web_days(read) or asked,
     ),
 }
 """What there are reports of, by the name of the job."""
@@ -118,9 +125,10 @@ def report(job: str, found: Results, asked: DateRange | None) -> tuple[DateRange
             f"{COMMANDS['churn evaluate' if job == 'churn' else job]}"
         )
     asked = asked or there[0]
-    coverages = [quality.coverage(found.rows, one, asked) for one in subject.audits if one in AUDITED]
+    days = subject.looks_at(found.rows, asked)
+    coverages = [quality.coverage(found.rows, one, days) for one in subject.audits if one in AUDITED]
     sections = [one for one in subject.sections(found.rows, asked) if one.figures or one.charts or one.note]
-    accounts = [_account(found, one, asked) for one in subject.audits]
+    accounts = [_account(found, one, days) for one in subject.audits]
     return asked, _page(subject, found.place, asked, coverages, [*sections, *(one for one in accounts if one)])
 
 
