@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -53,7 +55,7 @@ _SECONDS = 60
 
 
 class Browser:
-    """Looks at the dashboard at `address`. `sent` is how many bytes came to it, after `forget_bytes`."""
+    """Looks at the dashboard at `address`."""
 
     def __init__(self, driver: webdriver.Chrome, address: str) -> None:
         self.driver, self.address = driver, address
@@ -77,6 +79,12 @@ class Browser:
                 return still - began
             time.sleep(0.03)
         raise TimeoutError(f"{self.driver.current_url} does not come to rest")
+
+    def go(self, page: str) -> float:
+        """By the list of pages."""
+        return self.after(
+            self.driver.find_element(By.CSS_SELECTOR, f"[data-testid=stSidebarNavLink][href$='/{page}']").click
+        )
 
     def after(self, act: Callable[[], object]) -> float:
         """Seconds from the act until the page stands still again."""
@@ -149,6 +157,19 @@ class Browser:
         values = trace["x"] if trace["y"] == list(range(len(trace["y"]))) else trace["y"]
         return dict(zip(trace["labels"], values, strict=True))
 
+    def received(self) -> int:
+        """Bytes that came to it since this was asked last; of one that was made to tell (`performance`)."""
+        count = 0
+        for entry in self.driver.get_log("performance"):
+            message = json.loads(entry["message"])["message"]
+            match message["method"]:
+                case "Network.dataReceived":
+                    count += message["params"]["encodedDataLength"]
+                case "Network.webSocketFrameReceived":
+                    # What is binary is written as base64 here.
+                    count += len(message["params"]["response"]["payloadData"]) * 3 // 4
+        return count
+
     def text(self) -> str:
         return self.driver.find_element(By.CSS_SELECTOR, "[data-testid=stMain]").text
 
@@ -167,8 +188,8 @@ class Browser:
 
 
 @contextmanager
-def chromium(downloads: Path, *, width: int = 1400, height: int = 1_000) -> Iterator[webdriver.Chrome]:
-    """A browser without a window, and without a memory."""
+def chromium(downloads: Path, *, performance: bool = False) -> Iterator[webdriver.Chrome]:
+    """A browser without a window, and without a memory. With `performance`, it tells what came to it."""
     found = {name: shutil.which(name) for name in ("chromium", "chromedriver")}
     assert all(found.values()), "install chromium and chromium-driver"
     options = webdriver.ChromeOptions()
@@ -179,11 +200,12 @@ def chromium(downloads: Path, *, width: int = 1400, height: int = 1_000) -> Iter
         "--disable-gpu",
         "--disable-dev-shm-usage",
         "--hide-scrollbars",
-        f"--window-size={width},{height}",
+        "--window-size=1400,1000",
     ):
         options.add_argument(argument)
     options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    logs = {"browser": "ALL"} | ({"performance": "ALL"} if performance else {})
+    options.set_capability("goog:loggingPrefs", logs)
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(str(found["chromedriver"])))
     try:
         yield driver
@@ -191,9 +213,17 @@ def chromium(downloads: Path, *, width: int = 1400, height: int = 1_000) -> Iter
         driver.quit()
 
 
+@dataclass(frozen=True)
+class Served:
+    """Where a dashboard is, and the process that it is."""
+
+    address: str
+    process_id: int
+
+
 @contextmanager
-def serving(arguments: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> Iterator[str]:
-    """The address of an `etl-spark dashboard` with these arguments, which is ended in the end."""
+def serving(arguments: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> Iterator[Served]:
+    """An `etl-spark dashboard` with these arguments, which is ended in the end."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -204,7 +234,7 @@ def serving(arguments: Sequence[str], log: Path, environment: Mapping[str, str] 
         )
     try:
         _wait_for(f"http://127.0.0.1:{port}/_stcore/health", process, log)
-        yield f"http://127.0.0.1:{port}"
+        yield Served(f"http://127.0.0.1:{port}", process.pid)
     finally:
         process.terminate()
         try:

@@ -33,7 +33,7 @@ def viewing_overview(results: Results, read: Read) -> None:
     with left:
         asked, _ = pick_range(read, "viewing_profile")
     with right:
-        categories = pick_many("Categories by day", "category", viewing.CATEGORIES)
+        categories = pick_many("Categories by day", "by_day", viewing.CATEGORIES)
     show_coverage(read, "viewing", asked)
     overview = viewing.overview(read, asked, categories)
     if not overview.figures:
