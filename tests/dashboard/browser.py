@@ -160,7 +160,7 @@ class Browser:
     def received(self) -> int:
         """Bytes that came to it since this was asked last; of one that was made to tell (`performance`)."""
         count = 0
-        for entry in self.driver.get_log("performance"):
+        for entry in self._log("performance"):
             message = json.loads(entry["message"])["message"]
             match message["method"]:
                 case "Network.dataReceived":
@@ -169,6 +169,10 @@ class Browser:
                     # What is binary is written as base64 here.
                     count += len(message["params"]["response"]["payloadData"]) * 3 // 4
         return count
+
+    def _log(self, kind: str) -> list[dict[str, Any]]:
+        """What was written since this was asked last."""
+        return list(self.driver.get_log(kind))  # type: ignore[no-untyped-call]
 
     def text(self) -> str:
         return self.driver.find_element(By.CSS_SELECTOR, "[data-testid=stMain]").text
@@ -182,7 +186,7 @@ class Browser:
 
     def complaints(self) -> list[str]:
         """What stands in the console, and the boxes of exceptions on the page."""
-        console = [str(entry["message"]) for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
+        console = [str(entry["message"]) for entry in self._log("browser") if entry["level"] == "SEVERE"]
         boxes = [box.text for box in self.driver.find_elements(By.CSS_SELECTOR, "[data-testid=stException]")]
         return console + boxes
 

@@ -47,14 +47,11 @@ QUESTIONS: Mapping[str, Query] = {
         f"{name} of {which}": ask(filters)
         for which, filters in (("all", ALL_SALES), ("days", DAYS), ("filtered", FILTERED))
         for name, ask in (
-            ("totals", sales.totals),
-            ("over_time", sales.over_time),
-            ("by_category", sales.by_category),
+            ("by_day", sales.by_day),
             ("by_country", sales.by_country),
+            ("by_product", sales.by_product),
         )
     },
-    "top_products": sales.top_products(ALL_SALES, 10),
-    "top_products of filtered": sales.top_products(FILTERED, 5),
     "categories": sales.choices("sales_by_category", "category", QUARTER),
     "cohorts": sales.cohorts(QUARTER),
     "rfm": sales.rfm_map(QUARTER, ()),

@@ -290,7 +290,8 @@ def test_a_report_needs_no_network_and_draws_its_charts(
 
     output = tmp_path / "report.html"
     assert main(["report", "viewing", "--results", str(sample.folder), "--output", str(output)]) == 0
-    driver.get_log("browser")
+    browser = Browser(driver, output.as_uri())
+    browser.complaints()
     driver.get(output.as_uri())
     drawn, asked_for = driver.execute_script(
         "return [document.querySelectorAll('.chart .main-svg').length, "
@@ -298,7 +299,7 @@ def test_a_report_needs_no_network_and_draws_its_charts(
     )
     assert drawn >= 7
     assert asked_for == []
-    assert [entry for entry in driver.get_log("browser") if entry["level"] == "SEVERE"] == []
+    assert browser.complaints() == []
 
 
 def test_it_answers_this_machine_alone(files: Browser) -> None:

@@ -148,7 +148,7 @@ def test_one_day_is_a_range(shown: Shown, tmp_path: Path) -> None:
     assert not app.exception
     assert not app.error
     assert metrics(app)["Users"] == "1"
-    assert f"{day} to {day}" in app.selectbox[0].value
+    assert app.selectbox[0].value == f"{day} to {day}"
     detail = shown("viewing_detail", folder=tmp_path, contract="A1")
     assert not detail.exception
     assert metrics(detail)["Activeness"] == "100.0 %"
@@ -194,7 +194,7 @@ def test_a_bug_is_a_sentence_too(monkeypatch: pytest.MonkeyPatch, shown: Shown) 
     def broken(results: object, read: object) -> None:
         raise RuntimeError("canary")
 
-    monkeypatch.setitem(PAGES, "viewing", broken)  # type: ignore[arg-type]
+    monkeypatch.setitem(PAGES, "viewing", broken)
     app = shown("viewing")
     assert not app.exception
     assert [error.value for error in app.error] == [

@@ -133,7 +133,7 @@ def sales_overview(results: Results, read: Read) -> None:
     with columns[3]:
         countries = pick_many("Country", "country", _choices(read, "sales_by_country", "country", asked))
     with columns[4]:
-        top = st.slider("Top N products", 3, 30, 10, key="top", bind="query-params")
+        top = st.slider("Top N products", 3, sales.MOST_PRODUCTS, 10, key="top", bind="query-params")
     show_coverage(read, "sales", days)
     shop = sales.shop(read, sales.Filters(asked, days, categories, countries), top)
     if not shop.figures:

@@ -98,104 +98,73 @@ _SUMS = (
     "SUM(CASE WHEN f.is_return THEN f.line_item_total ELSE 0 END) AS returns, "
     "SUM(f.quantity_sold) AS quantity_sold, COUNT(*) AS item_count"
 )
+MOST_PRODUCTS = 30
 
 
-def totals(filters: Filters) -> Query:
-    """One row: the sums of the sales that are meant, and how many orders and customers they are of."""
-    if filters.is_whole:
-        return select(
-            "SELECT s.net_sales, s.gross_sales, s.returns, s.quantity_sold, s.item_count, s.order_count, "
-            "s.customer_count FROM sales_summary s",
-            [of_range(filters.asked, "s")],
-        )
-    return select(
-        f"SELECT {_SUMS}, COUNT(DISTINCT CASE WHEN f.quantity_sold > 0 THEN f.order_id END) AS order_count, "
-        "COUNT(DISTINCT CASE WHEN f.quantity_sold > 0 AND f.customer_key <> -1 THEN f.customer_key END) "
-        "AS customer_count FROM fact_sales f",
-        filters.conditions,
-    )
-
-
-def over_time(filters: Filters) -> Query:
-    """Net sales by day."""
+def by_day(filters: Filters) -> Query:
+    """Sums, lines and orders of each day. An order is of one day, so that orders add up."""
     if not filters.categories and not filters.countries:
         return select(
-            "SELECT r.order_date AS day, r.net_sales, r.order_count FROM sales_by_day r",
+            "SELECT r.order_date AS day, r.net_sales, r.gross_sales, r.returns, r.quantity_sold, r.item_count, "
+            "r.order_count FROM sales_by_day r",
             [of_range(filters.asked, "r"), between("r.order_date", filters.days)],
             "ORDER BY r.order_date",
         )
     return select(
-        "SELECT f.order_date AS day, SUM(f.line_item_total) AS net_sales FROM fact_sales f",
+        f"SELECT f.order_date AS day, {_SUMS}, "
+        "COUNT(DISTINCT CASE WHEN f.quantity_sold > 0 THEN f.order_id END) AS order_count FROM fact_sales f",
         filters.conditions,
         "GROUP BY f.order_date ORDER BY f.order_date",
     )
 
 
-def by_category(filters: Filters) -> Query:
-    """Net sales by category of products, the most first."""
-    if filters.is_whole:
-        return select(
-            "SELECT r.category, r.net_sales, r.quantity_sold FROM sales_by_category r",
-            [of_range(filters.asked, "r")],
-            "ORDER BY r.net_sales DESC, r.category",
-        )
-    # Summed by key first: names are looked up for each product, and not for each line.
-    lines = select(
-        "SELECT f.product_key AS product_key, SUM(f.line_item_total) AS net_sales, "
-        "SUM(f.quantity_sold) AS quantity_sold FROM fact_sales f",
-        filters.conditions,
-        "GROUP BY f.product_key",
-    )
-    return Query(
-        f"SELECT COALESCE(d.category, '{UNKNOWN}') AS category, SUM(s.net_sales) AS net_sales, "
-        f"SUM(s.quantity_sold) AS quantity_sold FROM ({lines.sql}) s "
-        "LEFT JOIN dim_product d ON d.product_key = s.product_key "
-        f"GROUP BY COALESCE(d.category, '{UNKNOWN}') ORDER BY SUM(s.net_sales) DESC, category",
-        lines.parameters,
-    )
-
-
 def by_country(filters: Filters) -> Query:
-    """Net sales by country of customers, the most first."""
+    """Net sales and customers by country, the most first. A customer is of one country, so that customers add up."""
     if filters.is_whole:
         return select(
-            "SELECT r.country, r.net_sales FROM sales_by_country r",
+            "SELECT r.country, r.net_sales, r.customer_count FROM sales_by_country r",
             [of_range(filters.asked, "r")],
             "ORDER BY r.net_sales DESC, r.country",
         )
+    # Summed by key first: names are looked up for each customer, and not for each line.
     lines = select(
-        "SELECT f.customer_key AS customer_key, SUM(f.line_item_total) AS net_sales FROM fact_sales f",
+        "SELECT f.customer_key AS customer_key, SUM(f.line_item_total) AS net_sales, "
+        "MAX(CASE WHEN f.quantity_sold > 0 AND f.customer_key <> -1 THEN 1 ELSE 0 END) AS has_bought FROM fact_sales f",
         filters.conditions,
         "GROUP BY f.customer_key",
     )
     return Query(
-        f"SELECT COALESCE(d.country, '{UNKNOWN}') AS country, SUM(s.net_sales) AS net_sales FROM ({lines.sql}) s "
+        f"SELECT COALESCE(d.country, '{UNKNOWN}') AS country, SUM(s.net_sales) AS net_sales, "
+        f"SUM(s.has_bought) AS customer_count FROM ({lines.sql}) s "
         "LEFT JOIN dim_customer d ON d.customer_key = s.customer_key "
         f"GROUP BY COALESCE(d.country, '{UNKNOWN}') ORDER BY SUM(s.net_sales) DESC, country",
         lines.parameters,
     )
 
 
-def top_products(filters: Filters, most: int) -> Query:
-    """Net sales and pieces of the best products, the most first."""
+def by_product(filters: Filters) -> Query:
+    """The best products, and of each category the best one at least, with the net sales of the whole category."""
     if filters.is_whole:
         lines = select(
-            "SELECT r.product_key AS product_key, r.net_sales AS net_sales, r.quantity_sold AS quantity_sold "
-            "FROM sales_by_product r",
+            "SELECT r.product_key AS product_key, r.net_sales AS net_sales FROM sales_by_product r",
             [of_range(filters.asked, "r")],
         )
     else:
         lines = select(
-            "SELECT f.product_key AS product_key, SUM(f.line_item_total) AS net_sales, "
-            "SUM(f.quantity_sold) AS quantity_sold FROM fact_sales f",
+            "SELECT f.product_key AS product_key, SUM(f.line_item_total) AS net_sales FROM fact_sales f",
             filters.conditions,
             "GROUP BY f.product_key",
         )
+    category = f"COALESCE(d.category, '{UNKNOWN}')"
     return Query(
-        f"SELECT COALESCE(d.product_name, d.product_id, '{UNKNOWN}') AS product, d.category, s.net_sales, "
-        f"s.quantity_sold FROM ({lines.sql}) s LEFT JOIN dim_product d ON d.product_key = s.product_key "
-        "ORDER BY s.net_sales DESC, s.product_key LIMIT :most",
-        {**lines.parameters, "most": most},
+        "SELECT b.product, b.category, b.net_sales, b.category_sales, b.place, b.place_in_category FROM ("
+        f"SELECT COALESCE(d.product_name, d.product_id, '{UNKNOWN}') AS product, {category} AS category, s.net_sales, "
+        f"SUM(s.net_sales) OVER (PARTITION BY {category}) AS category_sales, "
+        "ROW_NUMBER() OVER (ORDER BY s.net_sales DESC, s.product_key) AS place, "
+        f"ROW_NUMBER() OVER (PARTITION BY {category} ORDER BY s.net_sales DESC, s.product_key) AS place_in_category "
+        f"FROM ({lines.sql}) s LEFT JOIN dim_product d ON d.product_key = s.product_key) b "
+        "WHERE b.place <= :most OR b.place_in_category = 1 ORDER BY b.place",
+        {**lines.parameters, "most": MOST_PRODUCTS},
     )
 
 
@@ -281,9 +250,7 @@ def pairs(asked: DateRange, categories: Sequence[str], most: int) -> Query:
 
 
 def figures(row: Row) -> tuple[Figure, ...]:
-    """Of a row of `totals`; none where nothing was sold."""
-    if not row["item_count"]:
-        return ()
+    """Of the totals of what was sold."""
     share = ratio(-row["returns"], row["gross_sales"])
     each = ratio(row["net_sales"], row["order_count"])
     return (
@@ -303,38 +270,46 @@ def figures(row: Row) -> tuple[Figure, ...]:
 
 
 def shop(read: Read, filters: Filters, top: int) -> Section:
-    """The sales that are meant: figures, over time, by category and country, and the best products."""
-    (row,) = read(totals(filters)) or ({"item_count": 0},)
-    found = figures(row)
-    if not found:
+    """The sales that are meant: figures, over time, by category and country, and the best products (30 at most)."""
+    days = read(by_day(filters))
+    total: dict[str, Any] = {
+        name: sum(row[name] for row in days)
+        for name in ("net_sales", "gross_sales", "returns", "quantity_sold", "item_count", "order_count")
+    }
+    if not total["item_count"]:
         return Section("Sales")
-    days = read(over_time(filters))
-    products = read(top_products(filters, top))
+    countries = read(by_country(filters))
+    products = read(by_product(filters))
+    categories = [
+        {"category": row["category"], "net_sales": row["category_sales"]}
+        for row in sorted(products, key=lambda row: (-row["category_sales"], row["category"]))
+        if row["place_in_category"] == 1
+    ]
+    best = [row for row in products if row["place"] <= top]
     return Section(
         "Sales",
-        found,
+        figures(total | {"customer_count": sum(row["customer_count"] for row in countries)}),
         (
             Chart(
                 "Net sales by day",
                 charts.lines(
-                    {"Net sales": ([one["day"] for one in days], [one["net_sales"] for one in days])},
+                    {"Net sales": ([row["day"] for row in days], [row["net_sales"] for row in days])},
                     x="Day",
                     y="Net sales",
                 ),
             ),
             Chart(
                 "Net sales by category",
-                charts.bars(read(by_category(filters)), "category", "net_sales", x="Net sales", y="Category"),
+                charts.bars(categories, "category", "net_sales", x="Net sales", y="Category"),
             ),
             Chart(
                 "Net sales by country",
-                charts.bars(
-                    read(by_country(filters))[:25], "country", "net_sales", x="Net sales", y="Country of the customer"
-                ),
+                charts.bars(countries[:25], "country", "net_sales", x="Net sales", y="Country of the customer"),
+                f"The first 25 of {len(countries)}." if len(countries) > 25 else "",
             ),
             Chart(
-                f"Top {len(products)} products",
-                charts.bars(products, "product", "net_sales", x="Net sales", y="Product", one_colour=charts.GREEN),
+                f"Top {len(best)} products",
+                charts.bars(best, "product", "net_sales", x="Net sales", y="Product", one_colour=charts.GREEN),
             ),
         ),
     )
