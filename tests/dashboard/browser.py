@@ -66,7 +66,7 @@ class Browser:
         self.driver.get(f"{self.address}/{page}")
         return self._settle(began)
 
-    def _settle(self, began: float, calm: float = 0.4) -> float:
+    def _settle(self, began: float, calm: float = 0.3) -> float:
         """Waits until nothing has moved for `calm` seconds; returns when it began to stand still."""
         still: float | None = None
         while time.monotonic() - began < _SECONDS:

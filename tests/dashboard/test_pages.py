@@ -128,7 +128,7 @@ def test_a_missing_day_is_on_a_banner(shown: Shown, sample: Sample, tmp_path: Pa
         sql.execute(f"CREATE TABLE load_audit ({columns_of(audit)})")
         sql.executemany(f"INSERT INTO load_audit VALUES ({', '.join('?' * len(audit.columns))})", rows)
         write(sql, audit, tmp_path / "out")
-    for name in ("viewing", "viewing_detail", "quality"):
+    for name in ("viewing", "quality"):
         (warning,) = shown(name, folder=tmp_path / "out").warning
         said = warning.value.replace("\\", "")
         assert said.startswith("1 of the 30 days 2022-04-01 to 2022-04-30 are missing: no log was read of 2022-04-09")

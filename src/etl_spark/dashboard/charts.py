@@ -110,6 +110,7 @@ def bars(
             marker={"color": [colour(str(row[name]), 0) if colours else one_colour for row in rows]},
             text=[short(number) for number in values],
             textposition="auto",
+            textangle=0,
             hovertemplate=f"%{{customdata}}: %{{x:,.2~f}}{_said(unit)}<extra></extra>",
         )
     )

@@ -67,7 +67,7 @@ def viewing_detail(results: Results, read: Read) -> None:
     if detail.figures:
         show_figures(detail.figures)
         show_section(detail.who, columns=3)
-        show_section(detail.moved, columns=3)
+        show_section(detail.moved, columns=2)
         shown = read(viewing.users(asked, picked, viewing.MOST_SHOWN))
         (whole,) = read(viewing.seconds_by_category(asked, picked))
         show_sheet(viewing.sheet_of_users(shown, whole["users"]))
