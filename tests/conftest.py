@@ -36,6 +36,7 @@ LONG = (
     "test_forget.py",
     "test_stream.py",
     "test_churn_evaluate.py",
+    "dashboard/test_browser.py",
     "test_sales_runs.py",
     "test_rental_runs.py",
     "test_runs.py",
