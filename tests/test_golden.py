@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
+from time import sleep
 
 import duckdb
 import pytest
@@ -29,13 +31,26 @@ from tests.committed import (
 from tests.pipelines.viewing.log_lines import Verdict, frame, judge
 from tests.places import SAMPLE
 from tests.published import SINKS, Published
+from tests.standalone import WORKERS, Cluster
 
 TABLES = EXPORTED["viewing"]
 
 
 @pytest.fixture(scope="module")
 def run(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> SampleRun:
-    return run_sample("viewing", tmp_path_factory.mktemp("run"))
+    """On the default line by a cluster that loses a worker on the way: that changes no table."""
+    folder = tmp_path_factory.mktemp("run")
+
+    def lose_a_worker(cluster: Cluster, running: subprocess.Popen[str]) -> None:
+        lake, lost = folder / "out put" / "lake", WORKERS[0]
+        while running.poll() is None and not list(lake.glob("*/_delta_log/*.json")):
+            sleep(0.05)
+        assert cluster.tasks_done(lost)
+        cluster.kill(lost)
+        # The audit is written last.
+        assert not (lake / "load_audit").exists()
+
+    return run_sample("viewing", folder, lose_a_worker)
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +59,10 @@ def output(run: SampleRun) -> Path:
 
 
 @pytest.mark.default_spark
-def test_a_cluster_makes_it(run: SampleRun) -> None:
+def test_a_cluster_that_loses_a_worker_makes_it(run: SampleRun) -> None:
     run.assert_by_cluster()
+    (log,) = (run.output / "_runs").glob("*.log")
+    assert "Lost executor" in log.read_text()
 
 
 @pytest.fixture
