@@ -48,8 +48,6 @@ exit codes:
   3  results missing
 Neither changes a table."""
 
-_REPORTS = ("viewing", "sales", "rental", "churn")
-
 
 def main(argv: Sequence[str] | None = None, *, spark: Mapping[str, str] | None = None) -> int:
     """Runs one command and returns its exit code. `spark` are options of Spark instead of the configuration's."""
@@ -215,6 +213,8 @@ def _reading_parser() -> _Parser:
 
 
 def _add_reading(commands: argparse._SubParsersAction[_Parser]) -> None:
+    from etl_spark.dashboard.catalog import REPORTED
+
     dashboard = commands.add_parser(
         "dashboard",
         help="the results in a browser",
@@ -233,7 +233,7 @@ def _add_reading(commands: argparse._SubParsersAction[_Parser]) -> None:
     dashboard.add_argument("--port", metavar="N", type=_count, default=8501, help="(default: 8501)")
     report = commands.add_parser("report", help="the results over a range as one HTML file that needs no network")
     reports = report.add_subparsers(title="of", metavar="JOB", required=True, parser_class=_Parser)
-    for job in _REPORTS:
+    for job in REPORTED:
         subject = reports.add_parser(
             job,
             help=f"the results of the {job} job",

@@ -26,6 +26,9 @@ _TABLES: Mapping[str, tuple[str, ...]] = {
     "churn evaluate": ("churn_calibration", "churn_evaluation"),
 }
 
+REPORTED = tuple(job for job in _TABLES if " " not in job)
+"""The jobs that there are reports of."""
+
 ANY_JOB = "any job"
 """What makes load_audit."""
 

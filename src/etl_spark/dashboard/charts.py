@@ -99,6 +99,7 @@ def bars(
 ) -> go.Figure:
     """One lying bar per row, the first on top, with its value beside it; `x` is the title of the values."""
     names = [_text(row[name]) for row in rows]
+    labels = [_cut(str(row[name]), longest) for row in rows]
     values = _numbers([row[value] for row in rows])
     plot = go.Figure(
         go.Bar(
@@ -117,11 +118,10 @@ def bars(
     plot.update_yaxes(
         tickmode="array",
         tickvals=list(range(len(names))),
-        ticktext=[_text(_cut(str(row[name]), longest)) for row in rows],
+        ticktext=[_text(label) for label in labels],
         autorange="reversed",
         showgrid=False,
     )
-    labels = [_cut(str(row[name]), longest) for row in rows]
     return _framed(plot, x, y, height=max(220, 90 + 26 * len(names)), labels=labels)
 
 
@@ -221,10 +221,11 @@ def by_name(rows: Rows, name: str, x: str, y: str, order: Sequence[str] = ()) ->
     """The rows as series, by the column `name`, in `order`; what stands nowhere in it comes last."""
     names = {str(row[name]) for row in rows}
     ordered = [one for one in order if one in names] + sorted(names - set(order))
-    return {one: _series([row for row in rows if str(row[name]) == one], x, y) for one in ordered}
+    return {one: series([row for row in rows if str(row[name]) == one], x, y) for one in ordered}
 
 
-def _series(rows: Sequence[Row], x: str, y: str) -> tuple[list[Any], list[Any]]:
+def series(rows: Sequence[Row], x: str, y: str) -> tuple[list[Any], list[Any]]:
+    """x and y of one series: two columns of the rows."""
     return [row[x] for row in rows], [row[y] for row in rows]
 
 

@@ -123,12 +123,7 @@ def dataset(read: Read, most: int = 15) -> Section:
             Chart(
                 "Customers by snapshot",
                 charts.lines(
-                    {
-                        "Customers": (
-                            [row["snapshot_date"] for row in rows],
-                            [row["row_count"] for row in rows],
-                        )
-                    },
+                    {"Customers": charts.series(rows, "snapshot_date", "row_count")},
                     x="Snapshot",
                     y="Customers",
                     unit="customers",
@@ -145,13 +140,8 @@ def models(read: Read, asked: DateRange) -> Section:
     rows = [{**row, "name": MODELS.get(row["model"], row["model"])} for row in read(evaluation(asked))]
     tested = [row for row in rows if row["split"] == "test"]
     curves: Rows = [{**row, "name": MODELS.get(row["model"], row["model"])} for row in read(calibration(asked))]
-    by_bin = {
-        name: (
-            [row["bin"] for row in curves if row["name"] == name],
-            [row["observed_rate"] * 100 for row in curves if row["name"] == name],
-        )
-        for name in dict.fromkeys(row["name"] for row in curves)
-    }
+    left = [{**row, "left": row["observed_rate"] * 100} for row in curves]
+    by_bin = charts.by_name(left, "name", "bin", "left", list(dict.fromkeys(row["name"] for row in curves)))
     best = max(tested, key=lambda row: row["auc"], default=None)
     return Section(
         "Is it worth it: what models tell",

@@ -10,8 +10,8 @@ import streamlit as st
 
 from etl_spark.core.dates import DateRange
 from etl_spark.dashboard import churn, quality, rental, sales, viewing
-from etl_spark.dashboard.queries import AUDITED
-from etl_spark.dashboard.results import MissingTableError, Results
+from etl_spark.dashboard.queries import AUDITED, ranges
+from etl_spark.dashboard.results import MissingTableError, Query, Results
 from etl_spark.dashboard.screen import (
     NothingThereError,
     pick_days,
@@ -31,7 +31,7 @@ def viewing_overview(results: Results, read: Read) -> None:
     st.header("Viewing: overview")
     left, right = st.columns([1, 2])
     with left:
-        asked, _ = pick_range(read, "viewing_profile")
+        asked = pick_range(read, "viewing_profile")
     with right:
         categories = pick_many("Categories by day", "by_day", viewing.CATEGORIES)
     show_coverage(read, "viewing", asked)
@@ -48,7 +48,7 @@ def viewing_detail(results: Results, read: Read) -> None:
     st.header("Viewing: detail")
     columns = st.columns(4)
     with columns[0]:
-        asked, ranges = pick_range(read, "viewing_profile")
+        asked = pick_range(read, "viewing_profile")
     names = {row["segment"] for row in read(viewing.segments_there(asked))}
     with columns[1]:
         segments = pick_many(
@@ -63,7 +63,7 @@ def viewing_detail(results: Results, read: Read) -> None:
         taste = st.selectbox("Taste", sorted(tastes), index=None, key="taste", placeholder="All", bind="query-params")
     show_coverage(read, "viewing", asked)
     picked = viewing.Picked(segments, categories, taste or "")
-    detail = viewing.detail(read, asked, picked, ranges)
+    detail = viewing.detail(read, asked, picked, ranges(read, "viewing_profile"))
     if detail.figures:
         show_figures(detail.figures)
         show_section(detail.who, columns=3)
@@ -125,13 +125,15 @@ def sales_overview(results: Results, read: Read) -> None:
     st.header("Sales")
     columns = st.columns([7, 7, 6, 6, 4])
     with columns[0]:
-        asked, _ = pick_range(read, "sales_summary")
+        asked = pick_range(read, "sales_summary")
     with columns[1]:
         days = pick_days(asked)
     with columns[2]:
-        categories = pick_many("Category", "category", _choices(read, "sales_by_category", "category", asked))
+        categories = pick_many(
+            "Category", "category", _choices(read, sales.choices("sales_by_category", "category", asked))
+        )
     with columns[3]:
-        countries = pick_many("Country", "country", _choices(read, "sales_by_country", "country", asked))
+        countries = pick_many("Country", "country", _choices(read, sales.choices("sales_by_country", "country", asked)))
     with columns[4]:
         top = st.slider("Top N products", 3, sales.MOST_PRODUCTS, 10, key="top", bind="query-params")
     show_coverage(read, "sales", days)
@@ -141,13 +143,13 @@ def sales_overview(results: Results, read: Read) -> None:
     show_section(shop, title=False)
 
 
-def _choices(read: Read, table: str, column: str, asked: DateRange) -> list[str]:
-    return [row["choice"] for row in read(sales.choices(table, column, asked))]
+def _choices(read: Read, query: Query) -> list[str]:
+    return [row["choice"] for row in read(query)]
 
 
 def sales_customers(results: Results, read: Read) -> None:
     st.header("Customers and baskets")
-    asked, _ = pick_range(read, "sales_summary")
+    asked = pick_range(read, "sales_summary")
     show_coverage(read, "sales", asked)
     _show_tabs(
         read, asked, {"Cohorts": _cohorts, "RFM": _rfm, "Lifetime value": _lifetime, "Bought together": _baskets}
@@ -175,7 +177,7 @@ def _cohorts(read: Read, asked: DateRange) -> None:
 
 
 def _rfm(read: Read, asked: DateRange) -> None:
-    countries = pick_many("Country", "country", _choices(read, "sales_by_country", "country", asked))
+    countries = pick_many("Country", "country", _choices(read, sales.choices("sales_by_country", "country", asked)))
     scores = read(sales.rfm_map(asked, countries))
     if not scores:
         st.info("No customer bought anything in this selection. Take a filter away.")
@@ -188,7 +190,7 @@ def _rfm(read: Read, asked: DateRange) -> None:
 def _lifetime(read: Read, asked: DateRange) -> None:
     left, right = st.columns(2)
     with left:
-        countries = pick_many("Country", "country", _choices(read, "sales_by_country", "country", asked))
+        countries = pick_many("Country", "country", _choices(read, sales.choices("sales_by_country", "country", asked)))
     with right:
         top = st.slider("Customers listed", 5, 50, 10, key="top", bind="query-params")
     show_section(sales.lifetime(read, asked, countries, top), title=False)
@@ -198,7 +200,9 @@ def _baskets(read: Read, asked: DateRange) -> None:
     left, right = st.columns(2)
     with left:
         categories = pick_many(
-            "Category of either product", "category", _choices(read, "sales_by_category", "category", asked)
+            "Category of either product",
+            "category",
+            _choices(read, sales.choices("sales_by_category", "category", asked)),
         )
     with right:
         top = st.slider("Pairs", 5, 50, 10, key="top", bind="query-params")
@@ -207,23 +211,19 @@ def _baskets(read: Read, asked: DateRange) -> None:
 
 def rental_overview(results: Results, read: Read) -> None:
     st.header("Rental")
-    asked, _ = pick_range(read, "rental_revenue")
+    asked = pick_range(read, "rental_revenue")
     show_coverage(read, "rental", asked)
     _show_tabs(read, asked, {"Revenue": _revenue, "Overdue": _overdue, "Utilisation": _utilisation})
-
-
-def _rented(read: Read, column: str, asked: DateRange) -> list[str]:
-    return [row["choice"] for row in read(rental.choices(column, asked))]
 
 
 def _revenue(read: Read, asked: DateRange) -> None:
     columns = st.columns(3)
     with columns[0]:
-        stores = pick_many("Store", "store", _rented(read, "store_id", asked))
+        stores = pick_many("Store", "store", _choices(read, rental.choices("store_id", asked)))
     with columns[1]:
-        categories = pick_many("Category", "category", _rented(read, "category", asked))
+        categories = pick_many("Category", "category", _choices(read, rental.choices("category", asked)))
     with columns[2]:
-        countries = pick_many("Country", "country", _rented(read, "country", asked))
+        countries = pick_many("Country", "country", _choices(read, rental.choices("country", asked)))
     revenue = rental.revenue(read, rental.Filters(asked, stores, categories, countries))
     if revenue.figures:
         show_section(revenue, title=False)
@@ -232,14 +232,14 @@ def _revenue(read: Read, asked: DateRange) -> None:
 
 
 def _overdue(read: Read, asked: DateRange) -> None:
-    stores = pick_many("Store", "store", _rented(read, "store_id", asked))
+    stores = pick_many("Store", "store", _choices(read, rental.choices("store_id", asked)))
     show_section(rental.late(read, asked, stores), title=False, columns=1)
 
 
 def _utilisation(read: Read, asked: DateRange) -> None:
     left, right = st.columns(2)
     with left:
-        categories = pick_many("Category", "category", _rented(read, "category", asked))
+        categories = pick_many("Category", "category", _choices(read, rental.choices("category", asked)))
     with right:
         top = st.slider("Films", 5, 30, 10, key="films", bind="query-params")
     use = rental.use(read, asked, categories, top)
@@ -281,7 +281,7 @@ def churn_overview(results: Results, read: Read) -> None:
         show_coverage(read, "churn.web", days)
     show_section(data, title=False)
     st.divider()
-    asked, _ = pick_range(read, "churn_evaluation")
+    asked = pick_range(read, "churn_evaluation")
     show_section(churn.models(read, asked))
 
 

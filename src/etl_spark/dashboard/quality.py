@@ -149,7 +149,7 @@ def quality(read: Read, pipeline: str, days: DateRange) -> Section:
     daily = read(by_day(pipeline, days, by_days))
     reasons = read(by_reason(pipeline, days))
     total = {name: sum(row[name] for row in rows) for name in ("rows_in", "accepted", "rejected", "flagged", "outside")}
-    series = {name: ([row["day"] for row in daily], [row[name] for row in daily]) for name in ("accepted", "rejected")}
+    series = {name: charts.series(daily, "day", name) for name in ("accepted", "rejected")}
     figures = [
         Figure("Days with data", count(len(daily)), f"of the {len(days)} days {days}"),
         *(

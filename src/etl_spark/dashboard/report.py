@@ -193,10 +193,10 @@ def _section(section: Section, charts: list[str]) -> str:
 
 
 def _figure(figure: Figure) -> str:
-    said = ". ".join(one for one in (figure.means, figure.exact and f"Exactly {figure.exact}") if one)
     change = f'<span class="change">{html.escape(figure.change)}</span>' if figure.change else ""
     return (
-        f'<div class="figure" title="{html.escape(said)}"><span class="name">{html.escape(figure.name)}</span>'
+        f'<div class="figure" title="{html.escape(figure.explained)}">'
+        f'<span class="name">{html.escape(figure.name)}</span>'
         f'<span class="value">{html.escape(figure.value)}</span>{change}</div>'
     )
 

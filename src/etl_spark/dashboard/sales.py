@@ -293,7 +293,7 @@ def shop(read: Read, filters: Filters, top: int) -> Section:
             Chart(
                 "Net sales by day",
                 charts.lines(
-                    {"Net sales": ([row["day"] for row in days], [row["net_sales"] for row in days])},
+                    {"Net sales": charts.series(days, "day", "net_sales")},
                     x="Day",
                     y="Net sales",
                 ),
@@ -476,17 +476,18 @@ def _thousands(number: int) -> str:
 
 def baskets(rows: Rows) -> Section:
     """What is bought together."""
+    title = "Frequently bought together"
+    if not rows:
+        return Section(title, note="No pair of products is in enough orders.")
     told = [{**row, "pair": f"{row['product_1']} + {row['product_2']}"} for row in rows]
     return Section(
-        "Frequently bought together",
+        title,
         charts=(
             Chart(
                 "Orders with both products",
                 charts.bars(told, "pair", "order_count", x="Orders", y="Pair of products", unit="orders", longest=48),
             ),
-        )
-        if told
-        else (),
+        ),
         sheets=(
             Sheet(
                 "The pairs in numbers",
@@ -501,8 +502,6 @@ def baskets(rows: Rows) -> Section:
                 },
                 rows,
             ),
-        )
-        if told
-        else (),
-        note=sentence(f"Lift is {DEFINITIONS['Lift']}") if told else "No pair of products is in enough orders.",
+        ),
+        note=sentence(f"Lift is {DEFINITIONS['Lift']}"),
     )

@@ -90,8 +90,8 @@ def plain(text: str) -> str:
     return "".join(f"\\{char}" if char in r"\`*_{}[]()<>#+-.!|~$:&" else char for char in text)
 
 
-def pick_range(read: Read, table: str) -> tuple[DateRange, tuple[DateRange, ...]]:
-    """The range that is looked at, of those that `table` has results of, and all of these.
+def pick_range(read: Read, table: str) -> DateRange:
+    """The range that is looked at, of those that `table` has results of.
 
     Raises NothingThereError where there is none.
     """
@@ -102,7 +102,7 @@ def pick_range(read: Read, table: str) -> tuple[DateRange, tuple[DateRange, ...]
         )
     by_name = {str(one): one for one in found}
     chosen = st.selectbox("Range", list(by_name), key="range", bind="query-params")
-    return by_name.get(chosen or "", found[0]), found
+    return by_name.get(chosen or "", found[0])
 
 
 def pick_many(label: str, key: str, options: Sequence[str]) -> tuple[str, ...]:
@@ -117,7 +117,7 @@ def pick_days(asked: DateRange, key: str = "days") -> DateRange:
         (asked.start, asked.end),
         min_value=asked.start,
         max_value=asked.end,
-        key=f"{key}",
+        key=key,
         format="YYYY-MM-DD",
         bind="query-params",
     )
@@ -141,12 +141,11 @@ def show_figures(figures: Sequence[Figure]) -> None:
     """Cards side by side; in a narrow window they wrap."""
     with st.container(horizontal=True, gap="small"):
         for figure in figures:
-            said = ". ".join(one for one in (figure.means, figure.exact and f"Exactly {figure.exact}") if one)
             st.metric(
                 plain(figure.name),
                 figure.value,
                 figure.change or None,
-                help=plain(said) or None,
+                help=plain(figure.explained) or None,
                 border=True,
                 width=190,
             )

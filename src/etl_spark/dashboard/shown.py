@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Literal
@@ -33,6 +33,11 @@ class Figure:
     means: str = ""
     exact: str = ""
     change: str = ""
+
+    @property
+    def explained(self) -> str:
+        """What it means, and all of its digits."""
+        return ". ".join(one for one in (self.means, self.exact and f"Exactly {self.exact}") if one)
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ class Section:
     title: str
     figures: Sequence[Figure] = ()
     charts: Sequence[Chart] = ()
-    sheets: Sequence[Sheet] = field(default=())
+    sheets: Sequence[Sheet] = ()
     note: str = ""
 
 
