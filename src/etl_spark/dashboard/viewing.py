@@ -261,25 +261,27 @@ def _figures(row: Row | None, active_days: int, earlier: Row | None) -> tuple[Fi
         return Figure(name, hours(value), DEFINITIONS[name], exact, change(value, compared))
 
     return (
-        Figure("Users", count(people), DEFINITIONS["Users"], exactly(people), change(people, was["users"])),
-        Figure(
-            "Hours",
-            hours(seconds),
-            DEFINITIONS["Hours"],
-            f"{exactly(seconds)} seconds",
-            change(seconds, was["seconds"]),
-        ),
+        _users(people, change(people, was["users"])),
+        _hours(seconds, change(seconds, was["seconds"])),
         average("Hours / person / month", "person_month", each),
         average("Hours / person / week", "person_week", each and each / 4),
         average("Hours / person / day", "person_day", each and each / 28),
         average("Hours / active day", "active_day"),
-        Figure(
-            "Active days / person",
-            decimal(ratio(active_days, people)),
-            DEFINITIONS["Active days / person"],
-            f"{exactly(active_days)} days",
-        ),
+        _active_days(active_days, people),
     )
+
+
+def _users(people: int, changed: str = "") -> Figure:
+    return Figure("Users", count(people), DEFINITIONS["Users"], exactly(people), changed)
+
+
+def _hours(seconds: int, changed: str = "") -> Figure:
+    return Figure("Hours", hours(seconds), DEFINITIONS["Hours"], f"{exactly(seconds)} seconds", changed)
+
+
+def _active_days(days: int, people: int) -> Figure:
+    name = "Active days / person"
+    return Figure(name, decimal(ratio(days, people)), DEFINITIONS[name], f"{exactly(days)} days")
 
 
 def _daily(read: Read, asked: DateRange, categories: Sequence[str]) -> Section:
@@ -400,19 +402,14 @@ def detail(read: Read, asked: DateRange, picked: Picked, ranges: Sequence[DateRa
     kinds.sort(key=lambda row: -row["hours"])
     top = read(tastes(asked, picked))
     figures = (
-        Figure("Users", count(people), DEFINITIONS["Users"], exactly(people)),
-        Figure("Hours", hours(whole["seconds"]), DEFINITIONS["Hours"], f"{exactly(whole['seconds'])} seconds"),
+        _users(people),
+        _hours(whole["seconds"]),
         Figure(
             "Hours / person",
             hours(ratio(whole["seconds"], people)),
             "hours / users, over the whole range",
         ),
-        Figure(
-            "Active days / person",
-            decimal(ratio(whole["active_days"], people)),
-            DEFINITIONS["Active days / person"],
-            f"{exactly(whole['active_days'])} days",
-        ),
+        _active_days(whole["active_days"], people),
         Figure(
             "Activeness",
             percent(ratio(whole["active_days"], people * len(asked))),
