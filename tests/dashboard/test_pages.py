@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
@@ -44,6 +45,8 @@ def shown(sample: Sample, monkeypatch: pytest.MonkeyPatch) -> Shown:
     def show(name: str, *, folder: Path = sample.folder, url: str = "", **parameters: str | list[str]) -> AppTest:
         monkeypatch.setenv(RESULTS_VARIABLE, "" if url else str(folder))
         monkeypatch.setenv(URL_VARIABLE, url)
+        # Streamlit leaves the page behind as the main module, which any process that is spawned later would run.
+        monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
         def script(name: str) -> None:
             from etl_spark.dashboard.screen import page
