@@ -31,6 +31,8 @@ setup(
         "spark": ["pyspark>=3.5,<4.1", "delta-spark>=3.3,<4.1"],
         "generate": ["faker>=40.0", "numpy>=2.0"],
         "aws": ["boto3>=1.40"],
+        "dashboard": ["duckdb>=1.4", "pandas>=2.2,<3", "plotly>=6.0", "psycopg[binary]>=3.2", "streamlit>=1.60"],
+        "browser": ["selenium>=4.30"],
         "test": [
             "cfn-lint>=1.40",
             "chispa>=0.11",

@@ -60,8 +60,10 @@ install_packages() {
 }
 
 # Makes the virtual environment $1 with this package and its extras $3, under the lock $2, where that is not done yet.
+# Extras that another script has put there stay.
 prepare_venv() {
-    local venv=$root/$1 lock=$root/requirements/$2 extras=$3 wanted
+    local venv=$root/$1 lock=$root/requirements/$2 extras wanted
+    extras=$(with_installed "$3")
     # The folder too: in a copy or after a move, the environment would run the code of the old place.
     wanted=$(printf '%s\n' "$root" && cksum <"$root/setup.py" && cksum <"$lock" && printf '%s\n' "$extras")
     if is_prepared; then return; fi
@@ -74,10 +76,21 @@ prepare_venv() {
     ) 9<"$lock"
 }
 
-# .venv/installed says what was installed, and is empty while that goes on.
-# Extras that begin with the wanted ones are more than enough.
+# .venv/installed says what was installed, its last line which extras, and is empty while that goes on.
 is_prepared() {
-    [[ -s $venv/installed && $(<"$venv/installed") == "$wanted"* ]] && is_python "$venv/bin/python"
+    [[ -s $venv/installed && $(<"$venv/installed") == "$wanted" ]] && is_python "$venv/bin/python"
+}
+
+# The extras that are there, and of $1 those that are not.
+with_installed() {
+    local extra all=$1
+    if [[ -s $venv/installed ]]; then
+        all=$(tail -n 1 "$venv/installed")
+        for extra in ${1//,/ }; do
+            if [[ ,$all, != *",$extra,"* ]]; then all+=,$extra; fi
+        done
+    fi
+    printf '%s\n' "$all"
 }
 
 install_package() {

@@ -17,6 +17,9 @@ install_missing_packages() {
     if ! command -v shellcheck >/dev/null; then
         packages+=(shellcheck)
     fi
+    # The browser in which the dashboard is tried.
+    if ! command -v chromium >/dev/null; then packages+=(chromium); fi
+    if ! command -v chromedriver >/dev/null; then packages+=(chromium-driver); fi
     if ((${#packages[@]} > 0)); then install_packages "${packages[@]}"; fi
 }
 
@@ -35,7 +38,7 @@ if ((EUID == 0)) && command -v apt-get >/dev/null; then
     "$root/scripts/services.sh" install
 fi
 require_java
-prepare_venv .venv spark-4.0.txt spark,generate,aws,test
+prepare_venv .venv spark-4.0.txt spark,generate,aws,dashboard,browser,test
 prepare_venv .venv-spark3.5 spark-3.5.txt spark,generate,aws,test
 
 .venv/bin/ruff check

@@ -16,7 +16,7 @@ from etl_spark.core.audit import LOAD_AUDIT
 from etl_spark.core.table import Table
 from etl_spark.pipelines import PIPELINES
 from etl_spark.pipelines.calendar.dim_date import DIM_DATE
-from tests.standalone import Finished, run_on_cluster, sample_elsewhere
+from tests.standalone import Finished, Meanwhile, run_on_cluster, sample_elsewhere
 
 DAYS = {
     "viewing": ("2022-04-01", "2022-04-30"),
@@ -55,17 +55,18 @@ class SampleRun:
         assert {json.loads(line)["level"] for line in self.finished.stderr.splitlines()} == {"INFO"}
 
 
-def run_sample(job: str, folder: Path) -> SampleRun:
-    """A run of `job` over the sample, in a folder whose name is not easy."""
-    return run_again(job, folder, sample_elsewhere(folder), folder / "out put")
+def run_sample(job: str, folder: Path, meanwhile: Meanwhile | None = None) -> SampleRun:
+    """A run of `job` over the sample, in a folder whose name is not easy, into its folder `out put`."""
+    return run_again(job, folder, sample_elsewhere(folder), folder / "out put", meanwhile)
 
 
-def run_again(job: str, folder: Path, sources: Path, output: Path) -> SampleRun:
+def run_again(job: str, folder: Path, sources: Path, output: Path, meanwhile: Meanwhile | None = None) -> SampleRun:
     """A run into an `output` that may have been written before: by a real cluster, or in this process on Spark 3.5."""
     arguments = (job, *RANGE[job], "--output", str(output))
     if pyspark.__version__ >= "4":
-        return SampleRun(job, output, run_on_cluster(folder, sources, *arguments))
-    assert main([*arguments, "--source", str(sources / job)]) == 0
+        return SampleRun(job, output, run_on_cluster(folder, sources, *arguments, meanwhile=meanwhile))
+    # What there is to tell of CSV is told on the default line.
+    assert main([*arguments, "--source", str(sources / job), "--sink", "parquet"]) == 0
     return SampleRun(job, output, None)
 
 

@@ -31,24 +31,27 @@ from tests.stores.shop import ROLE
 Daily = Callable[..., DataFrame]
 
 LONG = (
-    "test_clusters.py",
     "test_golden_churn.py",
-    "test_forget.py",
-    "test_stream.py",
-    "test_churn_evaluate.py",
-    "test_sales_runs.py",
-    "test_rental_runs.py",
-    "test_runs.py",
-    "test_faults.py",
     "stores/test_warehouses.py",
     "test_golden_rental.py",
+    "test_runs.py",
+    "test_forget.py",
     "test_golden_sales.py",
-    "pipelines/sales/test_flat_lines.py",
     "test_load_faults.py",
+    "test_faults.py",
+    "test_sales_runs.py",
+    "test_rental_runs.py",
+    "dashboard/test_browser.py",
+    "test_golden.py",
     "test_canary.py",
     "stores/test_stores.py",
+    "test_clusters.py",
+    "pipelines/churn/test_evaluation.py",
+    "test_stream.py",
+    "pipelines/churn/test_snapshots.py",
+    "test_churn_from_aws.py",
     "test_flat_runs.py",
-    "test_golden.py",
+    "test_stream_faults.py",
 )
 """The files that take minutes, the longest first, by what they took on two shared cores."""
 

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,11 +116,17 @@ class Finished:
     tasks: Sequence[int]
 
 
-def run_on_cluster(folder: Path, sources: Path, *arguments: str) -> Finished:
+Meanwhile = Callable[[Cluster, subprocess.Popen[str]], None]
+"""What befalls a cluster while a run goes on there."""
+
+
+def run_on_cluster(folder: Path, sources: Path, *arguments: str, meanwhile: Meanwhile | None = None) -> Finished:
     """A run of the application over `sources`, on a cluster of its own in `folder`, that must succeed."""
     with standalone_cluster(folder / "machines") as cluster:
         cluster.write_place(folder / "place.toml", sources)
         running = submit(*arguments, "--config", str(folder / "place.toml"))
+        if meanwhile:
+            meanwhile(cluster, running)
         stdout, stderr = running.communicate(timeout=1200)
         assert running.returncode == 0, stderr[-3000:]
         return Finished(stdout, stderr, [cluster.tasks_done(worker) for worker in WORKERS])

@@ -21,7 +21,7 @@ from etl_spark.pipelines.churn.tables import CHURN_SCORING, CUSTOMER_PROFILE, SO
 from tests.databases import Server, aws_client
 from tests.dynamodb import Item, fill_table
 from tests.pipelines.churn.activity import record
-from tests.star import star_alone
+from tests.short_jobs import star_alone
 
 pytestmark = pytest.mark.default_spark
 

@@ -1,12 +1,11 @@
 """What can befall a job on a real standalone cluster; and a job with source, lake and exports in S3.
 
-That a cluster makes the committed results of every job is shown by tests/test_golden*.py.
+That a cluster makes the committed results of every job, also where a worker dies, is shown by tests/test_golden*.py.
 """
 
 from __future__ import annotations
 
 import subprocess
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -21,13 +20,12 @@ from tests.committed import (
     assert_committed,
     assert_csv_holds_the_same,
     assert_rejected,
-    committed_tables,
     exported,
     golden,
 )
 from tests.databases import Server, s3_client
 from tests.places import SAMPLE
-from tests.standalone import WORKERS, Cluster, sample_elsewhere, standalone_cluster, submit
+from tests.standalone import Cluster, sample_elsewhere, standalone_cluster, submit
 
 pytestmark = pytest.mark.default_spark
 
@@ -54,29 +52,6 @@ def nowhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Pop
     yield running
     running.terminate()
     running.wait()
-
-
-def test_a_worker_that_is_killed_changes_no_table(
-    spark: SparkSession, cluster: Cluster, place: Path, tmp_path: Path
-) -> None:
-    lost, days = WORKERS[0], RANGE["viewing"]
-    running = submit("viewing", *days, "--config", str(place), "--output", str(tmp_path), "--sink", "parquet")
-    while running.poll() is None and not list((tmp_path / "lake").glob("*/_delta_log/*.json")):
-        time.sleep(0.05)
-    assert cluster.tasks_done(lost)
-    cluster.kill(lost)
-    try:
-        # The audit is written last.
-        assert not (tmp_path / "lake" / "load_audit").exists()
-        _, stderr = running.communicate(timeout=900)
-    finally:
-        cluster.start_worker(lost)
-    assert running.returncode == 0, stderr[-3000:]
-    (log,) = (tmp_path / "_runs").glob("*.log")
-    assert "Lost executor" in log.read_text()
-    for table in committed_tables("viewing"):
-        assert_committed(tmp_path, "viewing", table)
-    assert_rejected(spark, "viewing", str(tmp_path))
 
 
 def test_a_job_that_fails_there_ends_with_its_own_code(place: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -26,19 +26,18 @@ from etl_spark.core.forget import Customer, is_merged, named_by, unknown_in, who
 from etl_spark.core.keys import surrogate_key
 from etl_spark.core.local import local_frame
 from etl_spark.core.table import MONEY, Scope, Table
-from etl_spark.pipelines import PIPELINES, all_tables
+from etl_spark.pipelines import all_tables
 from etl_spark.pipelines.churn.generate import generate
-from etl_spark.pipelines.churn.pipeline import CHURN
-from etl_spark.pipelines.churn.tables import CHURN_SCORING, CUSTOMER_ACTIVITY_DAILY, SOCIAL_EVENT
+from etl_spark.pipelines.churn.tables import CHURN_SCORING, SOCIAL_EVENT
 from etl_spark.pipelines.rental.pipeline import RENTAL
 from etl_spark.pipelines.rental.tables import DIM_RENTAL_CUSTOMER
-from etl_spark.pipelines.sales.pipeline import SALES
 from etl_spark.pipelines.sales.tables import DIM_CUSTOMER, FACT_SALES, RFM
 from etl_spark.pipelines.viewing.pipeline import VIEWING
 from etl_spark.stores.lake import Lake
 from etl_spark.stores.records import RunRecord
 from tests.databases import Server
 from tests.leaks import written_in
+from tests.short_jobs import activity_alone, star_alone
 
 pytestmark = pytest.mark.default_spark
 
@@ -93,14 +92,8 @@ def rows(df: DataFrame) -> list[Row]:
 
 @contextmanager
 def short_jobs() -> Iterator[None]:
-    """The jobs up to what later runs depend on: what is made of that takes as long again."""
-    with pytest.MonkeyPatch.context() as patch:
-        for pipeline, last in ((SALES, FACT_SALES), (CHURN, CUSTOMER_ACTIVITY_DAILY)):
-            steps = tuple(step for step in pipeline.steps if last.name not in {one.of for one in step.inputs})
-            short = replace(pipeline, steps=steps)
-            made = {table.name for table in (*short.tables, *short.upstream_tables)}
-            checks = tuple(check for check in pipeline.checks if {one.of for one in check.inputs} <= made)
-            patch.setitem(PIPELINES, pipeline.name, replace(short, checks=checks))
+    """The jobs up to what later runs depend on."""
+    with star_alone(), activity_alone():
         yield
 
 

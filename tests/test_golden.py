@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
+from time import sleep
 
 import duckdb
 import pytest
@@ -29,13 +31,26 @@ from tests.committed import (
 from tests.pipelines.viewing.log_lines import Verdict, frame, judge
 from tests.places import SAMPLE
 from tests.published import SINKS, Published
+from tests.standalone import WORKERS, Cluster
 
 TABLES = EXPORTED["viewing"]
 
 
 @pytest.fixture(scope="module")
 def run(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> SampleRun:
-    return run_sample("viewing", tmp_path_factory.mktemp("run"))
+    """On the default line by a cluster that loses a worker on the way: that changes no table."""
+    folder = tmp_path_factory.mktemp("run")
+
+    def lose_a_worker(cluster: Cluster, running: subprocess.Popen[str]) -> None:
+        lake, lost = folder / "out put" / "lake", WORKERS[0]
+        while running.poll() is None and not list(lake.glob("*/_delta_log/*.json")):
+            sleep(0.05)
+        assert cluster.tasks_done(lost)
+        cluster.kill(lost)
+        # The audit is written last.
+        assert not (lake / "load_audit").exists()
+
+    return run_sample("viewing", folder, lose_a_worker)
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +59,10 @@ def output(run: SampleRun) -> Path:
 
 
 @pytest.mark.default_spark
-def test_a_cluster_makes_it(run: SampleRun) -> None:
+def test_a_cluster_that_loses_a_worker_makes_it(run: SampleRun) -> None:
     run.assert_by_cluster()
+    (log,) = (run.output / "_runs").glob("*.log")
+    assert "Lost executor" in log.read_text()
 
 
 @pytest.fixture
@@ -59,6 +76,7 @@ def test_the_exports_are_the_committed_ones(output: Path, table: Table) -> None:
     assert_committed(output, "viewing", table)
 
 
+@pytest.mark.default_spark
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
 def test_csv_and_parquet_hold_the_same(output: Path, table: Table) -> None:
     assert_csv_holds_the_same(output, "viewing", table)
@@ -111,7 +129,8 @@ def test_every_line_stands_where_an_independent_parser_puts_it(spark: SparkSessi
 
 def test_the_sample_has_every_reason(output: Path, sql: duckdb.DuckDBPyConnection) -> None:
     found = {
-        row[0] for row in sql.execute(f"SELECT DISTINCT reason FROM ({exported(output, LOAD_AUDIT, 'csv')})").fetchall()
+        row[0]
+        for row in sql.execute(f"SELECT DISTINCT reason FROM ({exported(output, LOAD_AUDIT, 'parquet')})").fetchall()
     }
     assert found == set(REASONS) - {"id_repeated"} | {"All", "mac_malformed"}
     ids = Counter(json.loads(line)["_id"] for _, line, verdict in sample_verdicts() if verdict.reason is None)

@@ -36,7 +36,7 @@ from tests.committed import (
 )
 from tests.places import SAMPLE
 from tests.published import SINKS, Published
-from tests.star import make_what_churn_takes
+from tests.short_jobs import activity_alone, make_what_churn_takes
 
 EXPORTED = committed.EXPORTED["churn"]
 WEEKS = ("--start-date", DAYS["churn"][0], "--end-date", "2024-06-10")
@@ -67,7 +67,8 @@ def history(output: Path, tmp_path_factory: pytest.TempPathFactory) -> History:
     folder = tmp_path_factory.mktemp("run")
     if pyspark.__version__ < "4":
         return History((), {}, run_again("churn", folder, SAMPLE, output))
-    assert main(["churn", *WEEKS, "--output", str(output), "--sink", "parquet"]) == 0
+    with activity_alone():
+        assert main(["churn", *WEEKS, "--output", str(output), "--sink", "parquet"]) == 0
     (first,) = records(output)
     trial = Trial(output, ())
     kills = [trial.kill(kill, RANGE["churn"]) for kill in (Kill(commits=2, delay=0), Kill(commits=5, delay=2))]
@@ -144,6 +145,7 @@ def test_the_exports_are_the_committed_ones(output: Path, history: object, table
     assert_committed(output, "churn", table)
 
 
+@pytest.mark.default_spark
 @pytest.mark.parametrize("table", EXPORTED.values(), ids=EXPORTED)
 def test_csv_and_parquet_hold_the_same(output: Path, history: object, table: Table) -> None:
     assert_csv_holds_the_same(output, "churn", table)

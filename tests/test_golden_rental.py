@@ -66,6 +66,7 @@ def test_the_exports_are_the_committed_ones(output: Path, table: Table) -> None:
     assert_committed(output, "rental", table)
 
 
+@pytest.mark.default_spark
 @pytest.mark.parametrize("table", EXPORTED.values(), ids=EXPORTED)
 def test_csv_and_parquet_hold_the_same(output: Path, table: Table) -> None:
     assert_csv_holds_the_same(output, "rental", table)

@@ -67,6 +67,7 @@ def test_a_warehouse_holds_the_same(
     published[sink].assert_holds_the_same(SALES, DAYS["sales"], output, monkeypatch, times=1)
 
 
+@pytest.mark.default_spark
 @pytest.mark.parametrize("table", EXPORTED.values(), ids=EXPORTED)
 def test_csv_and_parquet_hold_the_same(output: Path, table: Table) -> None:
     assert_csv_holds_the_same(output, "sales", table)

@@ -19,7 +19,7 @@ from etl_spark.core.table import Table
 from etl_spark.pipelines.sales.generate import generate
 from etl_spark.pipelines.sales.pipeline import SALES
 from tests.databases import Server
-from tests.star import extracts_alone, star_alone
+from tests.short_jobs import extracts_alone, star_alone
 from tests.strategies import few_examples, ranges
 
 pytestmark = pytest.mark.default_spark

@@ -117,7 +117,7 @@ def _write_script(file: Path, script: str) -> None:
 def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The system's commands, without any Python, Java or package manager."""
     folder = tmp_path_factory.mktemp("tools")
-    left_out = ("python", "java", "pip", "apt", "shellcheck")
+    left_out = ("python", "java", "pip", "apt", "shellcheck", "chrom")
     for command in [*Path("/bin").iterdir(), *Path("/usr/bin").iterdir()]:
         link = folder / command.name
         if not command.name.startswith(left_out) and not link.is_symlink():
@@ -345,8 +345,28 @@ def test_ci_runs_the_checks_then_both_spark_lines(ready: Checkout) -> None:
         f"pytest with {ready.folder}/{lane}/bin/python" for lane in (".venv-spark3.5", ".venv")
     ]
     assert ready.calls("-m pip") == [
-        f"-m pip install -c {ready.folder}/requirements/{lock} -e {ready.folder}[spark,generate,aws,test]"
-        for lock in ("spark-4.0.txt", "spark-3.5.txt")
+        f"-m pip install -c {ready.folder}/requirements/{lock} -e {ready.folder}[{extras}]"
+        for lock, extras in (
+            ("spark-4.0.txt", "spark,generate,aws,dashboard,browser,test"),
+            ("spark-3.5.txt", "spark,generate,aws,test"),
+        )
+    ]
+
+
+def test_the_dashboard_is_installed_beside_what_is_there(ready: Checkout) -> None:
+    """And needs no Java; what one script has installed, another one does not take away."""
+    assert ready.run("viewing").returncode == 3
+    (ready.bin / "java").unlink()
+
+    ready.run("--port", "8600", script="scripts/dashboard.sh")
+    ready.run("report", "viewing", "--output", "r.html", script="scripts/dashboard.sh")
+
+    assert ready.calls("-m pip")[1:] == [
+        f"-m pip install -c {ready.folder}/requirements/spark-4.0.txt -e {ready.folder}[spark,generate,aws,dashboard]"
+    ]
+    assert ready.calls("-m etl_spark ") == [
+        "-m etl_spark dashboard --port 8600",
+        "-m etl_spark report viewing --output r.html",
     ]
 
 
@@ -402,6 +422,6 @@ def test_root_gets_what_debian_can_supply(ready: Checkout) -> None:
     assert run.returncode == 0
     assert ready.calls("apt-get") == [
         "apt-get update -qq",
-        "apt-get install -qq --no-install-recommends openjdk-17-jre-headless shellcheck",
+        "apt-get install -qq --no-install-recommends openjdk-17-jre-headless shellcheck chromium chromium-driver",
     ]
     assert ready.calls("services") == ["services install"]

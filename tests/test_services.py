@@ -76,6 +76,12 @@ class Checkout:
     def process(self, server: str) -> psutil.Process:
         return psutil.Process(int((self.folder / f".services/{server}.pid").read_text().split()[0]))
 
+    def kill(self, server: str) -> None:
+        """Returns when it has ended: one that is about to still runs."""
+        process = self.process(server)
+        process.kill()
+        process.wait(60)
+
     def mariadb(self, **changed: str) -> pymysql.Connection[pymysql.cursors.Cursor]:
         given = self.environment()
         return pymysql.connect(
@@ -243,7 +249,7 @@ def test_a_killed_server_is_started_again_on_its_data(running: Checkout, server:
         for statement in table.split(";"):
             cursor.execute(statement)
         connection.commit()
-    running.process(server).kill()
+    running.kill(server)
 
     after_kill, said = running.run("status"), running.up()
 
@@ -299,7 +305,7 @@ def test_redshift(with_redshift: Checkout) -> None:
 
 def test_a_killed_stand_in_is_started_again(with_redshift: Checkout) -> None:
     before, untouched = with_redshift.environment(), with_redshift.process("postgresql")
-    with_redshift.process("redshift").kill()
+    with_redshift.kill("redshift")
 
     after_kill, said = with_redshift.run("status"), with_redshift.up("redshift")
 
@@ -316,7 +322,7 @@ def test_a_killed_stand_in_is_started_again(with_redshift: Checkout) -> None:
 
 @pytest.mark.parametrize("server", ["postgresql", "s3"])
 def test_the_stand_in_starts_anew_with_what_it_needs(with_redshift: Checkout, server: str) -> None:
-    with_redshift.process(server).kill()
+    with_redshift.kill(server)
 
     said = with_redshift.up(server)
 

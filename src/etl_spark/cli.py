@@ -12,12 +12,15 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from etl_spark import __version__
 from etl_spark.core.dates import EVER, DateRange, parse_date
 from etl_spark.core.errors import EtlError, UsageError
 from etl_spark.core.uri import refuse_credentials
+
+if TYPE_CHECKING:
+    from etl_spark.dashboard.results import Place
 
 EXIT_CODES = """\
 exit codes:
@@ -36,6 +39,14 @@ exit codes:
   3  input missing or unreadable
 Whatever it ends with, the batches told of are taken in, and the next run goes on from there. How many records were
 rejected, it tells; it ends for no number of them."""
+
+_READING_ENDS = """\
+exit codes:
+  0  done
+  1  failed
+  2  wrong usage or configuration
+  3  results missing
+Neither changes a table."""
 
 
 def main(argv: Sequence[str] | None = None, *, spark: Mapping[str, str] | None = None) -> int:
@@ -64,8 +75,11 @@ def ended(program: str, run: Callable[[], int]) -> int:
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """The options of a command; `command` does it. Raises UsageError."""
+    arguments = _with_command(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] in (["dashboard"], ["report"]):
+        return _reading_parser().parse_args(arguments)
     find_spark()
-    return _parser().parse_args(_with_command(sys.argv[1:] if argv is None else argv))
+    return _parser().parse_args(arguments)
 
 
 def _with_command(argv: Sequence[str]) -> list[str]:
@@ -103,14 +117,7 @@ def _parser() -> _Parser:
     from etl_spark.stores.files import FORMATS
     from etl_spark.stores.sinks import DDL, SINKS
 
-    parser = _Parser(
-        prog="etl-spark",
-        description="Turns daily logs and relational extracts, over a range of days, into tables people trust.",
-        epilog=EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=f"etl-spark {__version__}")
-    commands = parser.add_subparsers(title="jobs and commands", metavar="JOB", required=True, parser_class=_Parser)
+    parser, commands = _empty_parser()
     for pipeline in PIPELINES.values():
         job = commands.add_parser(
             pipeline.name,
@@ -186,7 +193,78 @@ def _parser() -> _Parser:
         "--at", metavar="HH:MM", type=_time_of_day, default="03:00", help="when it is refreshed, UTC (default: 03:00)"
     )
     _add_generate(commands)
+    _add_reading(commands)
     return parser
+
+
+def _empty_parser() -> tuple[_Parser, argparse._SubParsersAction[_Parser]]:
+    parser = _Parser(
+        prog="etl-spark",
+        description="Turns daily logs and relational extracts, over a range of days, into tables people trust.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"etl-spark {__version__}")
+    commands = parser.add_subparsers(title="jobs and commands", metavar="JOB", required=True, parser_class=_Parser)
+    return parser, commands
+
+
+def _reading_parser() -> _Parser:
+    """Of the commands that read results. They need no Spark, and none may be there."""
+    parser, commands = _empty_parser()
+    _add_reading(commands)
+    return parser
+
+
+def _add_reading(commands: argparse._SubParsersAction[_Parser]) -> None:
+    from etl_spark.dashboard.catalog import REPORTED
+
+    dashboard = commands.add_parser(
+        "dashboard",
+        help="the results in a browser",
+        description="Shows the results of the jobs in a browser, until Ctrl-C. Nothing is written.",
+        epilog=_READING_ENDS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    dashboard.set_defaults(command=_dashboard)
+    _add_results(dashboard)
+    dashboard.add_argument(
+        "--address",
+        metavar="HOST",
+        default="127.0.0.1",
+        help="who may connect: this machine (default: 127.0.0.1), or with 0.0.0.0 everybody, without a login",
+    )
+    dashboard.add_argument("--port", metavar="N", type=_count, default=8501, help="(default: 8501)")
+    report = commands.add_parser("report", help="the results over a range as one HTML file that needs no network")
+    reports = report.add_subparsers(title="of", metavar="JOB", required=True, parser_class=_Parser)
+    for job in REPORTED:
+        subject = reports.add_parser(
+            job,
+            help=f"the results of the {job} job",
+            epilog=_READING_ENDS,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        subject.set_defaults(command=_report, job=job)
+        _add_range(subject, or_else="the newest results")
+        subject.add_argument("--output", metavar="FILE", type=Path, required=True, help="where the report goes")
+        _add_results(subject)
+
+
+def _add_results(parser: _Parser) -> None:
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
+        "--results",
+        metavar="DIR",
+        type=refuse_credentials,
+        help="the output of the runs (default: as configured, else ./output)",
+    )
+    where.add_argument(
+        "--url",
+        metavar="URL",
+        help="a warehouse that has them: mysql+pymysql://HOST:PORT/DATABASE or redshift://HOST:PORT/DATABASE; who logs "
+        "in, the environment tells (ETL_SPARK_MYSQL_USER and _PASSWORD, ETL_SPARK_REDSHIFT_USER and _PASSWORD)",
+    )
+    _add_config(parser)
 
 
 def _add_generate(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -466,6 +544,52 @@ def _print_ddl(options: argparse.Namespace) -> int:
     for table in dict.fromkeys([*exported, LEDGER]):
         print(";\n".join(DDL[options.sink].create(table)) + ";\n")
     return 0
+
+
+def _place(options: argparse.Namespace) -> Place:
+    """Where the results are that are to be read. Raises UsageError."""
+    from etl_spark.core.uri import local_path
+    from etl_spark.dashboard.results import Place, parse_url
+
+    if options.url:
+        parse_url(options.url)
+        return Place(url=options.url)
+    from etl_spark.config import configured_output
+
+    output = options.results or configured_output(options.config)
+    folder = local_path(output)
+    if folder is None:
+        raise UsageError(f"{output} is not on this machine: load it into a warehouse, and name that by --url")
+    return Place(folder=folder.absolute())
+
+
+def _dashboard(options: argparse.Namespace) -> int:
+    try:
+        from etl_spark.dashboard.serve import serve
+    except ModuleNotFoundError as error:
+        raise _not_installed(error) from None
+
+    serve(_place(options), address=options.address, port=options.port)
+
+
+def _report(options: argparse.Namespace) -> int:
+    try:
+        from etl_spark.dashboard.report import write
+    except ModuleNotFoundError as error:
+        raise _not_installed(error) from None
+
+    if (options.start_date is None) != (options.end_date is None):
+        raise UsageError("give both --start-date and --end-date, or neither: then it is the newest range")
+    asked = DateRange(options.start_date, options.end_date) if options.start_date else None
+    shown = write(options.job, _place(options), asked, options.output)
+    print(f"{options.job}, {shown}: {options.output} ({options.output.stat().st_size:,} bytes)")
+    return 0
+
+
+def _not_installed(error: ModuleNotFoundError) -> EtlError:
+    return EtlError(
+        f"{error.name} is not installed: ./scripts/dashboard.sh installs it, or pip install 'etl_spark[dashboard]'"
+    )
 
 
 def _generate(options: argparse.Namespace) -> int:

@@ -12,13 +12,15 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dacite
 
 from etl_spark.core.errors import UsageError
-from etl_spark.core.flat import FlatMapping, FlatSettings
 from etl_spark.core.sinks import WAREHOUSES
+
+if TYPE_CHECKING:
+    from etl_spark.core.flat import FlatMapping
 
 SECRET_NAME = re.compile(r"(ssm:)?[\w/+=.@:!-]+")
 """The name or ARN of a secret, or that of a parameter behind ssm:."""
@@ -93,6 +95,9 @@ def load(
     has them. What `reads` no source needs none. Raises UsageError, naming file and key, for what cannot be read, is not
     known, or does not fit.
     """
+    # What a job reads is told in Spark's types. Who asks for a place or for credentials alone needs no Spark.
+    from etl_spark.core.flat import FlatSettings
+
     place = file or conf_file("local.toml")
     local = _read(place)
     strangers = sorted(set(local) - {"output", *_ABOUT_THE_PLACE, *_STREAMS, *pipelines})
@@ -178,8 +183,7 @@ def _mapping(
     values["columns"] = {
         name: {"column": told} if isinstance(told, str) else told for name, told in values["columns"].items()
     }
-    found = _build(mapping_type, values, f"{file}:")
-    assert isinstance(found, FlatMapping)
+    found: FlatMapping = _build(mapping_type, values, f"{file}:")
     return found
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from etl_spark.core.errors import UsageError
@@ -106,6 +108,24 @@ class Database:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_$]*", name):
             raise UsageError(f"'{name}' cannot be the name of a table or a column")
         return f"{self.dialect.quote}{name}{self.dialect.quote}"
+
+
+def mysql_ssl_mode(database: Database) -> str:
+    """What is asked of the server's certificate: all of it, unless the server is this machine, or the URL says less."""
+    default = "disable" if database.is_local else "verify-full"
+    return dict(database.options).get("sslMode", default)
+
+
+def pymysql_tls(database: Database) -> dict[str, Any]:
+    """The same, in the words of PyMySQL."""
+    mode = mysql_ssl_mode(database)
+    if mode == "disable":
+        return {"ssl_disabled": True}
+    context = ssl.create_default_context(cafile=dict(database.options).get("serverSslCert"))
+    context.check_hostname = mode == "verify-full"
+    if mode == "trust":
+        context.verify_mode = ssl.CERT_NONE
+    return {"ssl": context}
 
 
 def is_database(source: str) -> bool:

@@ -146,6 +146,11 @@ class Table:
         of_range = {START_DATE.name: F.lit(asked.start), END_DATE.name: F.lit(asked.end)}
         return df.withColumns(of_range).select(*self.column_names)
 
+    def in_files(self, df: DataFrame) -> DataFrame:
+        """The same rows as a store of files writes them: each partition by one task, sorted by the key."""
+        rows = df.repartition(*self.partitions) if self.partitions else df.coalesce(1)
+        return rows.sortWithinPartitions(*self.grain)
+
     def conform(self, df: DataFrame) -> DataFrame:
         """The same rows with exactly this table's columns, in order and cast.
 

@@ -67,10 +67,9 @@ class Exports:
         if table.partitions != table.replaces:
             stay = f"({condition(partitions)}) AND NOT ({condition(scope)})"
             df = df.unionByName(self.read(df.sparkSession, table).where(stay))
-        rows = df.repartition(*table.partitions) if table.partitions else df.coalesce(1)
         options = CSV_OPTIONS if self._format == "csv" else {}
         (
-            rows.sortWithinPartitions(*table.grain)
+            table.in_files(df)
             # CSV is text: bytes that may be none stand in it as base64.
             .withColumns({name: F.base64(name) for name in self._as_base64(table)})
             .write.partitionBy(*table.partitions)

@@ -65,10 +65,9 @@ class Lake:
     def _replace(self, df: DataFrame, table: Table, scope: Scope, replaced: str, options: Mapping[str, str]) -> None:
         if not scope:
             return
-        rows = df.repartition(*table.partitions) if table.partitions else df.coalesce(1)
         with _plain_conflicts(table):
             (
-                rows.sortWithinPartitions(*table.grain)
+                table.in_files(df)
                 .write.format("delta")
                 .mode("overwrite")
                 .partitionBy(*table.partitions)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from etl_spark.config import Credentials
-from etl_spark.core.database import Database
+from etl_spark.core.database import mysql_ssl_mode, pymysql_tls
 from etl_spark.core.errors import EtlError
 from etl_spark.core.sinks import MySqlSink
 from etl_spark.core.table import Column, Table
@@ -95,7 +94,7 @@ class MySql(Warehouse):
             isolation_level="AUTOCOMMIT",
             hide_parameters=True,
             connect_args={
-                **_tls(self._database),
+                **pymysql_tls(self._database),
                 "init_command": f"SET sql_mode = '{STRICT}', time_zone = '+00:00'",
                 "connect_timeout": 10,
             },
@@ -183,10 +182,10 @@ class MySql(Warehouse):
         given = dict(self._database.options)
         if self._sink.driver == "mariadb":
             driver, options = "org.mariadb.jdbc.Driver", {"useBulkStmts": "true"}
-            options["sslMode"] = _ssl_mode(self._database)
+            options["sslMode"] = mysql_ssl_mode(self._database)
         else:
             driver, options = "com.mysql.cj.jdbc.Driver", {"rewriteBatchedStatements": "true"}
-            options["sslMode"] = _SSL_MODES[_ssl_mode(self._database)]
+            options["sslMode"] = _SSL_MODES[mysql_ssl_mode(self._database)]
         return {
             **given,
             **options,
@@ -270,23 +269,6 @@ def _in_file(column: Column) -> SparkColumn:
         case _:
             text = value.cast("string")
     return F.coalesce(text, F.lit("\\N"))
-
-
-def _ssl_mode(database: Database) -> str:
-    """What is asked of the server's certificate: all of it, unless the server is this machine, or the URL says less."""
-    default = "disable" if database.is_local else "verify-full"
-    return dict(database.options).get("sslMode", default)
-
-
-def _tls(database: Database) -> dict[str, Any]:
-    mode = _ssl_mode(database)
-    if mode == "disable":
-        return {"ssl_disabled": True}
-    context = ssl.create_default_context(cafile=dict(database.options).get("serverSslCert"))
-    context.check_hostname = mode == "verify-full"
-    if mode == "trust":
-        context.verify_mode = ssl.CERT_NONE
-    return {"ssl": context}
 
 
 def _plain_error(error: DBAPIError) -> Exception:
