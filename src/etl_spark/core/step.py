@@ -273,7 +273,8 @@ class Stream:
 class Pipeline:
     """A subject's data flow: what it takes in, and the steps after that.
 
-    `settings` is the dataclass that its configuration must fit.
+    `settings` is the dataclass that its configuration must fit. `requires` are the Python packages that this pipeline
+    alone needs: the extra of its name installs them, and they go to a cluster with its job.
     """
 
     name: str
@@ -286,6 +287,7 @@ class Pipeline:
     mart: Mart | None = None
     evaluator: Evaluator | None = None
     options: tuple[Option, ...] = ()
+    requires: tuple[str, ...] = ()
 
     @property
     def reads(self) -> bool:

@@ -20,12 +20,13 @@ def days(count: int, first: date = START) -> tuple[date, ...]:
     return tuple(first + timedelta(number) for number in range(count))
 
 
-def series(values: Iterable[float], closed: Iterable[int] = ()) -> Series:
-    """Daily values from START on; `closed` are places of closed days."""
+def series(
+    values: Iterable[float], closed: Iterable[int] = (), sold_out: Iterable[int] = (), first: date = START
+) -> Series:
+    """Daily values from `first` on; `closed` and `sold_out` are places of days."""
     found = np.array(list(values), dtype=np.float64)
-    is_closed = np.zeros(found.size, dtype=np.bool_)
-    is_closed[list(closed)] = True
-    return Series(days(found.size), found, is_closed)
+    is_closed, is_sold_out = (np.isin(np.arange(found.size), list(places)) for places in (closed, sold_out))
+    return Series(days(found.size, first), found, is_closed, is_sold_out)
 
 
 def seasonal(count: int, mean: float, seed: int = 1) -> Floats:

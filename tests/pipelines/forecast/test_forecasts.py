@@ -42,7 +42,7 @@ def history(spark: SparkSession) -> DataFrame:
             total["category", CATEGORY[product], ALL, day] += quantity
             total["total", ALL, None, day] += quantity
     rows = [
-        (RANGE.start, RANGE.end, level, series, day, parent, quantity, Decimal(0), False)
+        (RANGE.start, RANGE.end, level, series, day, parent, quantity, Decimal(0), False, False)
         for (level, series, parent, day), quantity in total.items()
     ]
     random.Random(3).shuffle(rows)
@@ -114,7 +114,11 @@ def test_the_back_test_is_of_what_came(made: tuple[list[Row], list[Row], list[Ro
     for row in backtest:
         known = days(HORIZON, row.origin_date + timedelta(1))
         places = [(day - START).days for day in known]
-        members = {"total": DEMAND, "category": {p for p in DEMAND if CATEGORY[p] == row.series}, "product": {row.series}}
+        members = {
+            "total": DEMAND,
+            "category": {p for p in DEMAND if CATEGORY[p] == row.series},
+            "product": {row.series},
+        }
         assert row.actual == sum(int(DEMAND[product][place]) for product in members[row.level] for place in places)
         assert row.period_count == HORIZON
         assert row.wape is None or abs(row.wape - row.absolute_error / row.actual) < Decimal("0.000001")

@@ -32,6 +32,7 @@ _TYPES: dict[str, T.DataType] = {
     "model": T.StringType(),
     "is_choice": T.BooleanType(),
     "is_closed": T.BooleanType(),
+    "is_sold_out": T.BooleanType(),
 }
 _POINTS = T.StructType(
     [T.StructField(name, T.StringType()) for name in ("level", "series", "parent")]
@@ -81,6 +82,7 @@ def foretold(history: DataFrame, ahead: tuple[date, ...], settings: Settings, or
             tuple(rows["period_date"]),
             rows["quantity"].to_numpy(dtype=np.float64),
             rows["is_closed"].to_numpy(dtype=np.bool_),
+            rows["is_sold_out"].to_numpy(dtype=np.bool_),
         )
         return pd.DataFrame(
             [(*key, *astuple(point)) for point in points(one, ahead, settings, origins)], columns=_POINTS.names
@@ -136,7 +138,8 @@ def _scaled(rows: DataFrame) -> DataFrame:
 def forecast_of(chosen: DataFrame, asked: DateRange) -> DataFrame:
     """demand_forecast of what was chosen of the coming periods."""
     special = F.when(~F.col("kind").isin(*ORDINARY), F.col("kind"))
-    reason = F.when(F.col("is_closed"), F.lit("closed")).otherwise(special)
+    sold_out = F.when(F.col("is_sold_out"), F.lit("sold_out"))
+    reason = F.coalesce(F.when(F.col("is_closed"), F.lit("closed")), sold_out, special)
     return DEMAND_FORECAST.over(asked, chosen.withColumn("reason", reason))
 
 

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from functools import reduce
 
 import pyspark.sql.functions as F
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Window
 
 from etl_spark.core.dates import DateRange
 from etl_spark.core.errors import InputError
@@ -56,9 +56,9 @@ def build_history(
     series: SeriesOf,
     every: Every,
 ) -> DataFrame:
-    """demand_history of fact_sales, dim_product and dim_customer, or of what was `rented`: fact_rental, bridge_film_category and dim_store.
+    """demand_history of fact_sales, dim_product and dim_customer, or of what was `rented`.
 
-    Raises InputError where the range has no whole period.
+    That is fact_rental, bridge_film_category and dim_store. Raises InputError where the range has no whole period.
     """
     periods = whole_periods(asked, every)
     if series == "film_category":
@@ -88,19 +88,29 @@ def build_history(
     )
     there = reduce(DataFrame.unionByName, (of_level(members, level).select(*one_each) for level in levels.names))
     grid = there.distinct().select(*one_each, calendar)
+    last_sale = F.max(F.when(F.col("quantity") > 0, F.col("period_date"))).over(Window.partitionBy("level", "series"))
     open_periods = in_periods.where("quantity > 0").select("period_date").distinct().withColumn("is_open", F.lit(True))
     rows = (
         grid.join(sums.drop("parent"), on=["level", "series", "period_date"], how="left")
         .join(F.broadcast(open_periods), on="period_date", how="left")
+        .join(F.broadcast(_without_stock(products)), on=["level", "series"], how="left")
         .withColumns(
             {
                 "quantity": F.coalesce("quantity", F.lit(0)).cast(PIECES),
                 "returned": F.coalesce("returned", F.lit(0)).cast(PIECES),
                 "is_closed": F.col("is_open").isNull(),
+                "is_sold_out": F.col("has_no_stock").isNotNull() & (F.col("period_date") > last_sale),
             }
         )
     )
     return DEMAND_HISTORY.over(asked, rows)
+
+
+def _without_stock(products: DataFrame) -> DataFrame:
+    """The series of products that there is nothing of."""
+    return products.where("stock_quantity <= 0").select(
+        F.lit("product").alias("level"), F.col("product_id").alias("series"), F.lit(True).alias("has_no_stock")
+    )
 
 
 def demand_of_sales(

@@ -43,8 +43,8 @@ OFTEN = 1.32
 """Periods from one demand to the next, on average, from which on demand is intermittent (Syntetos and Boylan, 2005)."""
 LEVELS = (80, 95)
 DIGITS = 6
-YEAR = 364
-"""Days: as long ago it was the same day of the week."""
+WEEK, YEAR = 7, 364
+"""Days of a season of days, and of a year: as long ago it was the same day of the week."""
 MOST = 2.0
 """How many times as much as before a year's shape may foretell, or as little."""
 
@@ -84,6 +84,21 @@ class Prediction:
     def map(self, change: Callable[[Floats], Floats]) -> Prediction:
         return Prediction(*(change(getattr(self, one.name)) for one in fields(self)))
 
+    def sound(self) -> Prediction:
+        """Rounded, and never below 0; what is expected within the bounds of 80, and these within those of 95."""
+        one = self.map(lambda figures: np.round(np.maximum(figures, 0.0), DIGITS))
+        low_80, high_80 = np.minimum(one.low_80, one.quantity), np.maximum(one.high_80, one.quantity)
+        return Prediction(
+            one.quantity, low_80, high_80, np.minimum(one.low_95, low_80), np.maximum(one.high_95, high_80)
+        )
+
+
+Forms = dict[str, dict[str, Any]]
+"""Which components ETS has, and which orders ARIMA, for one series: those of its first origin are kept, as the search
+takes five times as long as fitting a known form, and what was tried is then what is used."""
+Model = Callable[[Floats, Settings, Forms], Prediction | None]
+"""Of the values so far, what is foretold; nothing where there is not enough to go by."""
+
 
 def kind_of(values: Floats, settings: Settings) -> Kind:
     """What a series is, by its values from its first demand on; no values are those of one that never had any."""
@@ -101,32 +116,50 @@ def kind_of(values: Floats, settings: Settings) -> Kind:
     return "intermittent" if values.size / demands.size >= OFTEN else "regular"
 
 
-def predictions(kind: Kind, values: Floats, settings: Settings) -> dict[str, Prediction]:
-    """By the name of each model that has enough to go by, in the order of CANDIDATES: the mean always has."""
-    made: dict[str, Prediction] = {}
-    for model in CANDIDATES[kind]:
-        if model == MEDIAN:
-            found = _median([made[one] for one in (THETA, ETS, ARIMA) if one in made])
-        elif model == ETS_YEAR:
-            found = _shaped(made.get(ETS), values, settings)
-        else:
-            found = _MODELS[model](values, settings)
-        if found:
-            # Demand is never below 0.
-            made[model] = found.map(lambda figures: np.round(np.maximum(figures, 0.0), DIGITS))
-    return made or predictions("short", values, settings)
+def predictions(kind: Kind, values: Floats, settings: Settings, forms: Forms) -> dict[str, Prediction]:
+    """By the name of each model that has enough to go by, in the order of CANDIDATES: the mean always has.
 
-
-def without_closed(values: Floats, closed: npt.NDArray[np.bool_], season: int) -> Floats:
-    """`values` in which one of a closed day is that of the same day of the seasons about it, so far as they are there.
-
-    That nothing was sold on it tells nothing about what was asked for.
+    `forms` are those of the same series at earlier origins, and get what is found here.
     """
-    filled = values.copy()
-    for place in np.flatnonzero(closed):
-        about = [at for at in (place - season, place + season) if 0 <= at < values.size and not closed[at]]
+    made: dict[str, Prediction] = {}
+    with warnings.catch_warnings():
+        # Of optimizers that came to a bound, or to no end: what comes of it is judged by the back-test.
+        warnings.simplefilter("ignore")
+        for model in CANDIDATES[kind]:
+            if model == MEDIAN:
+                found = _median([made[one] for one in (THETA, ETS, ARIMA) if one in made])
+            elif model == ETS_YEAR:
+                found = _shaped(made.get(ETS), values, settings)
+            else:
+                found = _tried(model, values, settings, forms)
+            if found:
+                made[model] = found.sound()
+    return made or predictions("short", values, settings, forms)
+
+
+def _tried(model: str, values: Floats, settings: Settings, forms: Forms) -> Prediction | None:
+    """Nothing where the library cannot fit it: on values without any chance, say, and it raises what it likes.
+
+    The back-test has no row of it then.
+    """
+    _statsforecast()
+    try:
+        return _MODELS[model](values, settings, forms)
+    except Exception:
+        return None
+
+
+def without(untold: npt.NDArray[np.bool_], values: Floats, season: int) -> Floats:
+    """`values` in which an untold one is that of the same day of the seasons about it, so far as they are there.
+
+    That nothing was sold on a closed day, or while there was nothing to sell, tells nothing about what was asked for.
+    """
+    filled, is_told = values.copy(), ~untold
+    for place in np.flatnonzero(untold):
+        about = [at for at in (place - season, place + season) if 0 <= at < values.size and is_told[at]]
         if about:
-            filled[place] = float(np.mean(values[about]))
+            filled[place] = float(np.mean(filled[about]))
+            is_told[place] = True
     return filled
 
 
@@ -140,7 +173,7 @@ def _median(made: Sequence[Prediction]) -> Prediction | None:
 def _shaped(made: Prediction | None, values: Floats, settings: Settings) -> Prediction | None:
     """As much more or less than `made` as demand was a year ago after that day than before it."""
     now, horizon = values.size - YEAR, settings.horizon
-    if not made or settings.season != 7 or now < horizon:
+    if not made or settings.season != WEEK or now < horizon:
         return None
     before, after = (float(np.mean(values[part])) for part in (slice(now - horizon, now), slice(now, now + horizon)))
     if before <= 0:
@@ -149,13 +182,13 @@ def _shaped(made: Prediction | None, values: Floats, settings: Settings) -> Pred
     return made.map(lambda figures: figures * ratio)
 
 
-def _zero(values: Floats, settings: Settings) -> Prediction:
+def _zero(values: Floats, settings: Settings, forms: Forms) -> Prediction:
     return Prediction.flat(0.0, settings.horizon)
 
 
-def _mean(values: Floats, settings: Settings) -> Prediction:
-    """That of the last few seasons, weekday by weekday where there are as many; bounds by what they were apart."""
-    recent = values[-_RECENT_SEASONS * settings.season :] if settings.season > 1 else values[-_RECENT_PERIODS:]
+def _mean(values: Floats, settings: Settings, forms: Forms) -> Prediction:
+    """That of the last few periods; bounds by what they were apart."""
+    recent = values[-_RECENT_SEASONS * settings.season :] if settings.season == WEEK else values[-_RECENT_PERIODS:]
     center = float(np.mean(recent))
     low_95, low_80, high_80, high_95 = (float(one) for one in np.quantile(recent, (0.025, 0.1, 0.9, 0.975)))
     flat = (np.full(settings.horizon, one) for one in (center, low_80, high_80, low_95, high_95))
@@ -165,39 +198,68 @@ def _mean(values: Floats, settings: Settings) -> Prediction:
 _RECENT_SEASONS, _RECENT_PERIODS = 8, 12
 
 
-def _library(make: Callable[[Any, Settings], Any]) -> Callable[[Floats, Settings], Prediction | None]:
-    """A model of statsforecast's, which is imported where it is used: a driver need not have it."""
+def _seasonal_naive(values: Floats, settings: Settings, forms: Forms) -> Prediction | None:
+    return _predicted(_statsforecast().SeasonalNaive(season_length=settings.season).fit(values), settings)
 
-    def model(values: Floats, settings: Settings) -> Prediction | None:
-        made = make(_statsforecast(), settings)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            found = made.forecast(y=values, h=settings.horizon, level=list(LEVELS))
-        names = ("mean", "lo-80", "hi-80", "lo-95", "hi-95")
-        figures = [np.asarray(found[name], dtype=np.float64) for name in names]
-        return Prediction(*figures) if all(np.isfinite(one).all() for one in figures) else None
 
-    return model
+def _theta(values: Floats, settings: Settings, forms: Forms) -> Prediction | None:
+    return _predicted(_statsforecast().OptimizedTheta(season_length=settings.season).fit(values), settings)
+
+
+def _ets(values: Floats, settings: Settings, forms: Forms) -> Prediction | None:
+    """Errors are added, as some values are 0; with a trend or without, as fits."""
+    form = forms.get(ETS) or {"model": "AZA" if settings.season > 1 else "AZN"}
+    fitted = _statsforecast().AutoETS(season_length=settings.season, **form).fit(values)
+    found = fitted.model_["components"]
+    forms[ETS] = {"model": found[:3], "damped": found[3] == "D"}
+    return _predicted(fitted, settings)
+
+
+def _arima(values: Floats, settings: Settings, forms: Forms) -> Prediction | None:
+    """Of few terms: the whole search takes ten times as long, for next to nothing."""
+    models = _statsforecast()
+    if ARIMA in forms:
+        return _predicted(models.ARIMA(season_length=settings.season, **forms[ARIMA]).fit(values), settings)
+    search = models.AutoARIMA(
+        season_length=settings.season, approximation=True, max_p=2, max_q=2, max_P=1, max_Q=1, nmodels=10
+    )
+    fitted = search.fit(values)
+    p, q, seasonal_p, seasonal_q, _, d, seasonal_d = fitted.model_["arma"]
+    forms[ARIMA] = {
+        "order": (p, d, q),
+        "seasonal_order": (seasonal_p, seasonal_d, seasonal_q),
+        "include_mean": "intercept" in fitted.model_["coef"],
+        "include_drift": "drift" in fitted.model_["coef"],
+    }
+    return _predicted(fitted, settings)
+
+
+def _predicted(fitted: Any, settings: Settings) -> Prediction | None:
+    """What a fitted model of statsforecast's foretells; nothing where a figure is none."""
+    found = fitted.predict(h=settings.horizon, level=list(LEVELS))
+    names = ("mean", "lo-80", "hi-80", "lo-95", "hi-95")
+    figures = [np.asarray(found[name], dtype=np.float64) for name in names]
+    return Prediction(*figures) if all(np.isfinite(one).all() for one in figures) else None
 
 
 @cache
 def _statsforecast() -> Any:
+    """Imported where it is used: a driver need not have it."""
     from statsforecast import models
 
     return models
 
 
-def _conformal(make: Callable[[Any, Any], Any]) -> Callable[[Floats, Settings], Prediction | None]:
+def _conformal(make: Callable[[Any], Any]) -> Model:
     """One that tells no bounds of its own: they are by its errors over windows of the horizon's length."""
 
-    def model(values: Floats, settings: Settings) -> Prediction | None:
+    def model(values: Floats, settings: Settings, forms: Forms) -> Prediction | None:
         windows = min(_MOST_WINDOWS, (values.size - 1) // settings.horizon - 1)
         if windows < 2:
             return None
         from statsforecast.utils import ConformalIntervals
 
-        bounds = ConformalIntervals(h=settings.horizon, n_windows=windows)
-        return _library(lambda models, _: make(models, bounds))(values, settings)
+        return _predicted(make(ConformalIntervals(h=settings.horizon, n_windows=windows)).fit(values), settings)
 
     return model
 
@@ -205,21 +267,15 @@ def _conformal(make: Callable[[Any, Any], Any]) -> Callable[[Floats, Settings], 
 _MOST_WINDOWS = 10
 
 
-_MODELS: Mapping[str, Callable[[Floats, Settings], Prediction | None]] = {
+_MODELS: Mapping[str, Model] = {
     ZERO: _zero,
     MEAN: _mean,
-    SEASONAL_NAIVE: _library(lambda models, of: models.SeasonalNaive(season_length=of.season)),
-    THETA: _library(lambda models, of: models.OptimizedTheta(season_length=of.season)),
-    # Additive errors, as some values are 0; with a trend or without, as fits.
-    ETS: _library(lambda models, of: models.AutoETS(season_length=of.season, model="AZA" if of.season > 1 else "AZN")),
-    # The whole search takes ten times as long, for next to nothing.
-    ARIMA: _library(
-        lambda models, of: models.AutoARIMA(
-            season_length=of.season, approximation=True, max_p=2, max_q=2, max_P=1, max_Q=1, nmodels=10
-        )
-    ),
-    "croston": _conformal(lambda models, bounds: models.CrostonSBA(prediction_intervals=bounds)),
-    "tsb": _conformal(lambda models, bounds: models.TSB(0.1, 0.1, prediction_intervals=bounds)),
+    SEASONAL_NAIVE: _seasonal_naive,
+    THETA: _theta,
+    ETS: _ets,
+    ARIMA: _arima,
+    "croston": _conformal(lambda bounds: _statsforecast().CrostonSBA(prediction_intervals=bounds)),
+    "tsb": _conformal(lambda bounds: _statsforecast().TSB(0.1, 0.1, prediction_intervals=bounds)),
 }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from pyspark.sql import DataFrame
 
 from etl_spark.core.audit import LOAD_AUDIT
-from etl_spark.core.step import Check, Intake, Option, Pipeline, Step, Upstream, asked, counts, whole
+from etl_spark.core.step import Check, Generator, Intake, Option, Pipeline, Size, Step, Upstream, asked, counts, whole
 from etl_spark.pipelines.forecast.checks import sums_up
 from etl_spark.pipelines.forecast.forecasts import build_forecasts
 from etl_spark.pipelines.forecast.history import build_history
@@ -87,5 +87,14 @@ FORECAST = Pipeline(
             inputs=(asked(DEMAND_FORECAST),),
         ),
     ),
+    generator=Generator(
+        "etl_spark.pipelines.forecast.generate",
+        sizes=(
+            Size("customers", 200, "customers there are"),
+            Size("products", 30, "products there are"),
+            Size("pieces_per_day", 225, "pieces sold a day, on average"),
+        ),
+    ),
     options=(Option("horizon", "days, or weeks, that are forecast"),),
+    requires=("pandas", "pyarrow", "statsforecast"),
 )

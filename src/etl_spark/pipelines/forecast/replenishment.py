@@ -41,7 +41,7 @@ def replenish(
     deviation = (F.col("high_80") - F.col("quantity")).cast("double") / _UPPER
     spans = (
         chosen.where((F.col("level") == "product") & (F.col("step") <= periods) & F.lit(series == "product"))
-        .groupBy("series", "origin_date", "is_last", "kind")
+        .groupBy("series", "origin_date", "is_last", "kind", "is_sold_out")
         .agg(
             F.sum("quantity").alias("expected_demand"),
             F.round(quantile * F.sqrt(F.sum(deviation * deviation)), 6).cast(PIECES).alias("safety_stock"),
@@ -77,10 +77,14 @@ def replenish(
             "expected_demand",
             "safety_stock",
             "stock_quantity",
-            F.greatest(wanted, F.lit(0)).cast("bigint").alias("suggested_order"),
+            F.when(F.col("stock_quantity").isNotNull(), F.greatest(wanted, F.lit(0)))
+            .cast("bigint")
+            .alias("suggested_order"),
             F.coalesce("span_count", F.lit(0)).alias("span_count"),
             "reached_level",
-            F.when(~F.col("kind").isin(*ORDINARY), F.col("kind")).alias("reason"),
+            F.when(F.col("is_sold_out"), F.lit("sold_out"))
+            .when(~F.col("kind").isin(*ORDINARY), F.col("kind"))
+            .alias("reason"),
         )
     )
     return REPLENISHMENT.over(asked, rows)

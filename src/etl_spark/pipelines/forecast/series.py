@@ -17,12 +17,13 @@ from etl_spark.pipelines.forecast.models import (
     DIGITS,
     Figures,
     Floats,
+    Forms,
     Prediction,
     Settings,
     kind_of,
     origins,
     predictions,
-    without_closed,
+    without,
 )
 
 Bools = npt.NDArray[np.bool_]
@@ -30,14 +31,18 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """The demand of the periods that begin on `starts`, and which of them were closed for all series."""
+    """The demand of the periods that begin on `starts`, and which of them were closed for all series.
+
+    It is `sold_out` in its last periods: that is known at the end, and was not at any origin before.
+    """
 
     starts: Sequence[date]
     values: Floats
     closed: Bools
+    sold_out: Bools
 
     def __getitem__(self, part: slice) -> Series:
-        return Series(self.starts[part], self.values[part], self.closed[part])
+        return Series(self.starts[part], self.values[part], self.closed[part], self.sold_out[part])
 
     def until(self, known: int) -> Series:
         """What is known of it after so many periods, from its first demand on."""
@@ -49,8 +54,9 @@ class Series:
 class Point:
     """What a model foretells at an origin of a period, `step` periods on; one row each.
 
-    `actual` is null where the period is not known, or was closed: what would have been asked for then, nobody knows.
-    `naive_error` is what the seasonal naive model is wrong by in the periods before the origin, on average.
+    `is_sold_out` is of the end alone. `actual` is null where the period is not known, or was closed: what would have
+    been asked for then, nobody knows. `naive_error` is what the seasonal naive model is wrong by in the periods before
+    the origin, on average.
     """
 
     origin_date: date
@@ -60,6 +66,7 @@ class Point:
     model: str
     is_choice: bool
     is_closed: bool
+    is_sold_out: bool
     quantity: float
     low_80: float
     high_80: float
@@ -117,6 +124,7 @@ def points(series: Series, ahead: Sequence[date], settings: Settings, count: int
     A series that had no demand before an origin has no row of it, but for the end.
     """
     tried: dict[str, Tried] = {}
+    forms: Forms = {}
     periods = len(series.starts)
     for known in (*origins(periods, settings.horizon, count), periods):
         past = series.until(known)
@@ -126,7 +134,8 @@ def points(series: Series, ahead: Sequence[date], settings: Settings, count: int
         coming = actual.starts or ahead
         closed = closed_then(coming, series[:known])
         kind, scale = kind_of(past.values, settings), naive_error(past, settings)
-        made = predictions(kind, without_closed(past.values, past.closed, settings.season), settings)
+        untold = past.closed if known < periods else past.closed | past.sold_out
+        made = predictions(kind, without(untold, past.values, settings.season), settings, forms)
         before = {model: tried.setdefault(model, Tried()) for model in made}
         choice = min(made, key=lambda model: (before[model].error, list(made).index(model)))
         for model, prediction in made.items():
@@ -141,6 +150,7 @@ def points(series: Series, ahead: Sequence[date], settings: Settings, count: int
                     model,
                     model == choice,
                     is_closed,
+                    known == periods and bool(past.sold_out.any()),
                     *(NOTHING if is_closed else figures),
                     float(actual.values[step]) if is_known else None,
                     scale,

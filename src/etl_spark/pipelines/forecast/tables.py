@@ -18,9 +18,7 @@ _PARENT = Column(
 _PERIOD = Column("period_date", "DATE", "the day, or the Monday of the week")
 
 
-def _of_range(
-    name: str, doc: str, keys: tuple[Column, ...], measures: tuple[Column, ...], *, exported: bool = True
-) -> Table:
+def _of_range(name: str, doc: str, keys: tuple[Column, ...], measures: tuple[Column, ...]) -> Table:
     """A table of results over the asked range, which are what a run replaces."""
     return Table(
         name=name,
@@ -28,7 +26,6 @@ def _of_range(
         columns=(START_DATE, END_DATE, *keys, *measures),
         grain=("start_date", "end_date", *(key.name for key in keys)),
         replaces=("start_date", "end_date"),
-        exported=exported,
     )
 
 
@@ -45,8 +42,8 @@ DEMAND_HISTORY = _of_range(
         _pieces("quantity", "pieces asked for: sold, or films taken, whatever came back"),
         _pieces("returned", "pieces that came back, which is no demand and takes none away"),
         Column("is_closed", "BOOLEAN", "whether nothing at all was sold in the period: that tells of no demand"),
+        Column("is_sold_out", "BOOLEAN", "whether it is of a product without stock, and after its last sale"),
     ),
-    exported=False,
 )
 
 BOUNDS = tuple(
