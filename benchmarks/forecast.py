@@ -138,13 +138,13 @@ def _compare(work: Path, cost: Cost, count: int) -> None:
             continue
         began, used = time.monotonic(), time.process_time()
         loop = StatsForecast(models=of_kind, freq="D", n_jobs=1)
-        level = {"level": [80, 95]} if kind == "regular" else {}
+        level: list[int | float] | None = [80, 95] if kind == "regular" else None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tested = loop.cross_validation(
-                df=rows, h=HORIZON, n_windows=ORIGINS, step_size=HORIZON, refit=True, **level
+                df=rows, h=HORIZON, n_windows=ORIGINS, step_size=HORIZON, refit=True, level=level
             )
-            loop.forecast(df=rows, h=HORIZON, **level)
+            loop.forecast(df=rows, h=HORIZON, level=level)
         took = Cost(time.monotonic() - began, time.process_time() - used, 0)
         _assert_equal(tested, errors)
         print(

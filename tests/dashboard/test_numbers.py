@@ -322,7 +322,7 @@ def test_the_back_test_compares_what_can_be_compared(parquet: Results, demand: d
         "SELECT sum(absolute_error) FILTER (model = 'mean'), sum(absolute_error) FILTER (model = 'seasonal_naive') "
         "FROM naive",
     )
-    assert float(mean["better"]) == pytest.approx(1 - of_mean / of_naive)
+    assert float(mean["better"]) == pytest.approx(float(1 - of_mean / of_naive))
     runs, naive = next(chart.plot.data for chart in section.charts if chart.title == "WAPE by origin")
     origins = demand.execute(
         "SELECT origin_date, 100 * sum(absolute_error) FILTER (model = 'reconciled') / "
@@ -339,7 +339,7 @@ def test_the_back_test_compares_what_can_be_compared(parquet: Results, demand: d
     ).fetchall()
     found = bars(section, "Better than the seasonal naive model, by category")
     assert list(found) == [name for name, _ in parts]
-    assert found == pytest.approx(dict(parts))
+    assert found == pytest.approx({name: float(better) for name, better in parts})
 
 
 def test_a_series_is_shown_as_the_tables_have_it(parquet: Results, demand: duckdb.DuckDBPyConnection) -> None:

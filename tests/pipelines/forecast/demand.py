@@ -32,7 +32,7 @@ def series(
 def seasonal(count: int, mean: float, seed: int = 1) -> Floats:
     """Demand with a week's season, and chance."""
     random = np.random.default_rng(seed)
-    return random.poisson(mean * WEEK[np.arange(count) % 7]).astype(np.float64)
+    return np.asarray(random.poisson(mean * WEEK[np.arange(count) % 7]), dtype=np.float64)
 
 
 def foretold(one: Series, settings: Settings = DAILY, count: int = ORIGINS) -> list[Point]:

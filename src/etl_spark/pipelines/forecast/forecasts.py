@@ -13,7 +13,7 @@ from typing import Any
 
 import pyspark.sql.functions as F
 import pyspark.sql.types as T
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import Column, DataFrame
 
 from etl_spark.core.dates import DateRange
 from etl_spark.pipelines.forecast.history import LEVELS, Levels, periods_ahead
@@ -94,45 +94,22 @@ def foretold(history: DataFrame, ahead: tuple[date, ...], settings: Settings, or
 
 
 def reconciled(chosen: DataFrame, levels: Levels) -> DataFrame:
-    """The forecasts of all series, one of each, such that every level is the sum of the one below; own_quantity as was.
+    """The forecasts of all series, one of each, every level the sum of the one below; own_quantity is as it was.
 
-    The parts of a group share its forecast in the proportions of their own (Gross and Sohl, 1990), and the total is the
-    sum of the groups. Of a group whose parts are all expected to sell nothing the forecast is nothing too. Bounds grow
-    and shrink with their forecasts: how series move together is not known.
+    From the bottom up: the lowest level keeps its own. The bounds of the others move along with what they are
+    about; how wide they are is by the errors of the sum's own model.
     """
     at = ("origin_date", "period_date")
     rows = chosen.withColumn("own_quantity", F.col("quantity"))
-    parts: dict[str, DataFrame] = {name: rows.where(F.col("level") == name) for name in levels.names}
-    if levels.group and levels.item:
-        own = Window.partitionBy("parent", *at)
-        groups = parts[levels.group].select(F.col("series").alias("parent"), *at, F.col("quantity").alias("of_group"))
-        shared = (
-            parts[levels.item]
-            .withColumn("of_parts", F.sum("quantity").over(own))
-            .join(groups, on=["parent", *at], how="left")
-            .withColumn("factor", _ratio(F.coalesce("of_group", F.lit(0)), F.col("of_parts")))
-        )
-        parts[levels.item] = _scaled(shared).drop("of_parts", "of_group", "factor")
-    for lower, upper in zip(levels.names[:0:-1], levels.names[-2::-1], strict=True):
-        sums = parts[lower].groupBy(F.col("parent").alias("series"), *at).agg(F.sum("quantity").alias("of_parts"))
-        summed = (
-            parts[upper]
-            .join(sums, on=["series", *at], how="left")
-            .withColumn("of_parts", F.coalesce("of_parts", F.lit(0)).cast(PIECES))
-            .withColumn("factor", _ratio(F.col("of_parts"), F.col("quantity")))
-        )
-        parts[upper] = _scaled(summed).withColumn("quantity", F.col("of_parts")).drop("of_parts", "factor")
-    return reduce(DataFrame.unionByName, parts.values())
-
-
-def _ratio(wanted: Column, found: Column) -> Column:
-    """1 where there is nothing to share out."""
-    return F.coalesce(wanted.cast("double") / F.nullif(found.cast("double"), F.lit(0.0)), F.lit(1.0))
-
-
-def _scaled(rows: DataFrame) -> DataFrame:
-    scaled = {name: F.round(F.col(name).cast("double") * F.col("factor"), 6).cast(PIECES) for name in _FIGURES}
-    return rows.withColumns(scaled)
+    *upper, lowest = levels.names
+    parts = [rows.where(F.col("level") == lowest)]
+    for level in reversed(upper):
+        sums = parts[-1].groupBy(F.col("parent").alias("series"), *at).agg(F.sum("quantity").alias("of_parts"))
+        summed = rows.where(F.col("level") == level).join(sums, on=["series", *at], how="left")
+        moved = F.coalesce("of_parts", F.lit(0)) - F.col("own_quantity")
+        figures = {name: F.greatest(F.col(name) + moved, F.lit(0)).cast(PIECES) for name in _FIGURES}
+        parts.append(summed.withColumns(figures).drop("of_parts"))
+    return reduce(DataFrame.unionByName, parts)
 
 
 def forecast_of(chosen: DataFrame, asked: DateRange) -> DataFrame:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import reduce
 
 import pyspark.sql.functions as F
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import Column, DataFrame, Window
 
 from etl_spark.core.dates import DateRange
 from etl_spark.core.errors import InputError
@@ -31,11 +30,6 @@ class Levels:
     def names(self) -> tuple[str, ...]:
         """From the total down."""
         return (TOTAL, *(name for name in (self.group, self.item) if name))
-
-    @property
-    def anchor(self) -> str:
-        """The level whose forecasts the others are made to add up to: not so fine that chance rules, nor the sum."""
-        return self.group or self.item or TOTAL
 
 
 LEVELS: Mapping[SeriesOf, Levels] = {
@@ -61,37 +55,28 @@ def build_history(
     That is fact_rental, bridge_film_category and dim_store. Raises InputError where the range has no whole period.
     """
     periods = whole_periods(asked, every)
-    if series == "film_category":
-        demand, members = demand_of_rentals(*rented)
-    else:
-        demand, members = demand_of_sales(sales, products, customers, series)
-    levels = LEVELS[series]
-    period = F.to_date(F.date_trunc(every, "day"))
+    is_rented = series == "film_category"
+    demand = demand_of_rentals(*rented) if is_rented else demand_of_sales(sales, products, customers, series)
+    pieces = (F.sum("quantity").alias("quantity"), F.sum("returned").alias("returned"))
     in_periods = (
-        demand.withColumn("period_date", period)
+        demand.withColumn("period_date", F.to_date(F.date_trunc(every, "day")))
         .where(F.col("period_date").between(periods[0], periods[-1]))
         .groupBy("item", "group", "period_date")
-        .agg(F.sum("quantity").alias("quantity"), F.sum("returned").alias("returned"))
+        .agg(*pieces)
+        .persist()
     )
-    keys = {TOTAL: (F.lit(ALL), F.lit(None)), levels.group: (F.col("group"), F.lit(ALL))}
-    keys[levels.item] = (F.col("item"), F.col("group") if levels.group else F.lit(ALL))
-    calendar = F.explode(F.array(*map(F.lit, periods))).alias("period_date")
-
-    def of_level(rows: DataFrame, level: str) -> DataFrame:
-        name, parent = keys[level]
-        return rows.withColumns({"level": F.lit(level), "series": name, "parent": parent.cast("string")})
-
-    one_each = ("level", "series", "parent")
-    sums = reduce(DataFrame.unionByName, (of_level(in_periods, level) for level in levels.names))
-    sums = sums.groupBy(*one_each, "period_date").agg(
-        F.sum("quantity").alias("quantity"), F.sum("returned").alias("returned")
-    )
-    there = reduce(DataFrame.unionByName, (of_level(members, level).select(*one_each) for level in levels.names))
-    grid = there.distinct().select(*one_each, calendar)
+    items = in_periods.select("item", "group")
+    if series == "product":
+        items = items.unionByName(items_of(products))
+    of_levels = F.inline(_series_of(LEVELS[series]))
+    step = F.expr("INTERVAL 1 DAY" if every == "day" else "INTERVAL 7 DAYS")
+    calendar = F.explode(F.sequence(F.lit(periods[0]), F.lit(periods[-1]), step)).alias("period_date")
+    grid = items.distinct().select(of_levels).distinct().select("*", calendar)
+    sums = in_periods.select("*", of_levels).groupBy("level", "series", "period_date").agg(*pieces)
+    open_periods = in_periods.where("quantity > 0").select("period_date", F.lit(True).alias("is_open")).distinct()
     last_sale = F.max(F.when(F.col("quantity") > 0, F.col("period_date"))).over(Window.partitionBy("level", "series"))
-    open_periods = in_periods.where("quantity > 0").select("period_date").distinct().withColumn("is_open", F.lit(True))
     rows = (
-        grid.join(sums.drop("parent"), on=["level", "series", "period_date"], how="left")
+        grid.join(sums, on=["level", "series", "period_date"], how="left")
         .join(F.broadcast(open_periods), on="period_date", how="left")
         .join(F.broadcast(_without_stock(products)), on=["level", "series"], how="left")
         .withColumns(
@@ -106,6 +91,16 @@ def build_history(
     return DEMAND_HISTORY.over(asked, rows)
 
 
+def _series_of(levels: Levels) -> Column:
+    """An array of the series that an `item` of a `group` is a part of: level, series, parent."""
+    everything, of_all = F.lit(ALL), F.lit(None).cast("string")
+    found = {TOTAL: (everything, of_all), levels.group: (F.col("group"), everything)}
+    found[levels.item] = (F.col("item"), F.col("group") if levels.group else everything)
+    columns = ((F.lit(level), *found[level]) for level in levels.names)
+    names = ("level", "series", "parent")
+    return F.array(*(F.struct(*(one.alias(name) for one, name in zip(of, names, strict=True))) for of in columns))
+
+
 def _without_stock(products: DataFrame) -> DataFrame:
     """The series of products that there is nothing of."""
     return products.where("stock_quantity <= 0").select(
@@ -113,10 +108,8 @@ def _without_stock(products: DataFrame) -> DataFrame:
     )
 
 
-def demand_of_sales(
-    sales: DataFrame, products: DataFrame, customers: DataFrame, series: SeriesOf
-) -> tuple[DataFrame, DataFrame]:
-    """One row per line: day, item, group, quantity, returned; and one per item, sold or not: item, group."""
+def demand_of_sales(sales: DataFrame, products: DataFrame, customers: DataFrame, series: SeriesOf) -> DataFrame:
+    """One row per line: day, item, group, quantity, returned."""
     named = sales.join(
         products.select("product_key", "product_id", F.coalesce("category", F.lit(UNKNOWN)).alias("category")),
         on="product_key",
@@ -134,26 +127,26 @@ def demand_of_sales(
         case _:
             item, group = F.lit(ALL), F.lit(ALL)
     pieces = F.col("quantity_sold").cast(PIECES)
-    demand = named.select(
+    return named.select(
         F.col("order_date").alias("day"),
         item.alias("item"),
         group.alias("group"),
         F.greatest(pieces, F.lit(0)).alias("quantity"),
         F.greatest(-pieces, F.lit(0)).alias("returned"),
     )
-    if series != "product":
-        return demand, demand.select("item", "group").distinct()
-    sold = demand.select("item", "group")
-    known = products.where("product_key <> -1").select(
+
+
+def items_of(products: DataFrame) -> DataFrame:
+    """One row per known product, sold or not: item, group."""
+    return products.where("product_key <> -1").select(
         F.col("product_id").alias("item"), F.coalesce("category", F.lit(UNKNOWN)).alias("group")
     )
-    return demand, sold.unionByName(known).distinct()
 
 
-def demand_of_rentals(rentals: DataFrame, categories: DataFrame, stores: DataFrame) -> tuple[DataFrame, DataFrame]:
+def demand_of_rentals(rentals: DataFrame, categories: DataFrame, stores: DataFrame) -> DataFrame:
     """As demand_of_sales(): a film that was taken is one piece, of its categories by their weights, in its store."""
     store = F.concat(F.lit("store "), F.coalesce("store_id", F.lit(UNKNOWN)))
-    named = (
+    return (
         rentals.join(categories, on="film_key", how="left")
         .join(stores.select("store_key", "store_id"), on="store_key", how="left")
         .select(
@@ -164,7 +157,6 @@ def demand_of_rentals(rentals: DataFrame, categories: DataFrame, stores: DataFra
             F.lit(0).cast(PIECES).alias("returned"),
         )
     )
-    return named, named.select("item", "group").distinct()
 
 
 def whole_periods(asked: DateRange, every: Every) -> tuple[date, ...]:

@@ -45,6 +45,7 @@ LEVELS = (80, 95)
 DIGITS = 6
 WEEK, YEAR = 7, 364
 """Days of a season of days, and of a year: as long ago it was the same day of the week."""
+HALF_A_PIECE = 0.5
 MOST = 2.0
 """How many times as much as before a year's shape may foretell, or as little."""
 
@@ -85,12 +86,15 @@ class Prediction:
         return Prediction(*(change(getattr(self, one.name)) for one in fields(self)))
 
     def sound(self) -> Prediction:
-        """Rounded, and never below 0; what is expected within the bounds of 80, and these within those of 95."""
+        """Rounded, never below 0, and what is expected within its bounds, those of 80 within those of 95.
+
+        Where the lower bound is less than half a piece, there may be none.
+        """
         one = self.map(lambda figures: np.round(np.maximum(figures, 0.0), DIGITS))
         low_80, high_80 = np.minimum(one.low_80, one.quantity), np.maximum(one.high_80, one.quantity)
-        return Prediction(
-            one.quantity, low_80, high_80, np.minimum(one.low_95, low_80), np.maximum(one.high_95, high_80)
-        )
+        low_95, high_95 = np.minimum(one.low_95, low_80), np.maximum(one.high_95, high_80)
+        low_80, low_95 = (np.where(low < HALF_A_PIECE, 0.0, low) for low in (low_80, low_95))
+        return Prediction(one.quantity, low_80, high_80, low_95, high_95)
 
 
 Forms = dict[str, dict[str, Any]]

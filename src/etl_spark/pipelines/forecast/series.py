@@ -106,10 +106,10 @@ class Tried:
         by = min(WIDEST, max(1 / WIDEST, float(np.quantile(self.widths, 0.8))))
 
         def bound(figures: Floats) -> Floats:
-            return np.round(np.maximum(made.quantity + (figures - made.quantity) * by, 0.0), DIGITS)
+            return made.quantity + (figures - made.quantity) * by
 
         bounds = (bound(figures) for figures in (made.low_80, made.high_80, made.low_95, made.high_95))
-        return Prediction(made.quantity, *bounds)
+        return Prediction(made.quantity, *bounds).sound()
 
 
 NOTHING: Figures = (0.0, 0.0, 0.0, 0.0, 0.0)

@@ -58,7 +58,7 @@ DEMAND_FORECAST = _of_range(
     (
         _PARENT,
         Column("step", "INT", "how many periods after the range"),
-        _pieces("quantity", "pieces that are expected; of a level, the sum of those of the level below"),
+        _pieces("quantity", "pieces that are expected; above the lowest level, the sum of those of its parts"),
         *BOUNDS,
         _pieces("own_quantity", "what the series' own model expects, before levels are reconciled"),
         Column("model", "VARCHAR(16)", "the model, chosen by the back-test alone"),
