@@ -138,7 +138,7 @@ def _compare(work: Path, cost: Cost, count: int) -> None:
             continue
         began, used = time.monotonic(), time.process_time()
         loop = StatsForecast(models=of_kind, freq="D", n_jobs=1)
-        level: list[int | float] | None = [80, 95] if kind == "regular" else None
+        level: list[int] | None = [80, 95] if kind == "regular" else None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tested = loop.cross_validation(

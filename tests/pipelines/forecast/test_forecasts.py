@@ -9,12 +9,14 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pytest
 from pyspark.sql import DataFrame, Row, SparkSession
 
 from etl_spark.core.dates import DateRange
 from etl_spark.pipelines.forecast.forecasts import RECONCILED, build_forecasts
 from etl_spark.pipelines.forecast.history import ALL
+from etl_spark.pipelines.forecast.replenishment import deviations_needed
 from etl_spark.pipelines.forecast.settings import Stocking
 from etl_spark.pipelines.forecast.tables import DEMAND_FORECAST, DEMAND_HISTORY, FORECAST_BACKTEST, REPLENISHMENT
 from etl_spark.pipelines.sales.tables import DIM_PRODUCT
@@ -170,3 +172,15 @@ def test_later_days_change_no_row_of_an_earlier_origin(
 
     assert len({row.origin_date for row in before}) == 3
     assert of_origins(before) == of_origins(after)
+
+
+def test_the_deviations_needed_are_those_of_all_spans_before(spark: SparkSession) -> None:
+    """Of the first origin nothing is before it; of the second there are 120 spans, that lacked 1 to 120 hundredths."""
+    spans = [(day, number / 100, 1.0, 0.0, False) for day in days(2) for number in range(1, 121)]
+    spans += [(START + timedelta(2), 0.0, 1.0, 0.0, True), (START + timedelta(1), 9.0, 0.0, 9.0, False)]
+    columns = "origin_date DATE, actual DOUBLE, deviation DOUBLE, expected_demand DOUBLE, is_last BOOLEAN"
+    found = deviations_needed(spark.createDataFrame(spans, columns), 0.95).orderBy("origin_date").collect()
+    normal, second, third = (row.deviations for row in found)
+    assert normal == pytest.approx(1.644854, abs=1e-6)
+    assert second == pytest.approx(np.quantile(np.arange(1, 121) / 100, 0.95))
+    assert third == pytest.approx(np.quantile(np.repeat(np.arange(1, 121) / 100, 2), 0.95))

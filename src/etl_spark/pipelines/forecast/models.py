@@ -77,6 +77,11 @@ class Prediction:
         return cls(*(np.full(periods, value) for _ in fields(cls)))
 
     @property
+    def bounds(self) -> Mapping[int, tuple[Floats, Floats]]:
+        """The lower and the upper one, by the share of cases that they are to hold, in percent."""
+        return {80: (self.low_80, self.high_80), 95: (self.low_95, self.high_95)}
+
+    @property
     def rows(self) -> Iterator[Figures]:
         """One of each period."""
         columns = (self.quantity, self.low_80, self.high_80, self.low_95, self.high_95)

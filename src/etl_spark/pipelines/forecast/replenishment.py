@@ -1,9 +1,10 @@
 """replenishment: one row per product: what is expected until the next delivery, and what to order.
 
-What there shall be is the expected demand of the lead time and a safety stock of z standard deviations of it, z being
-the quantile of the normal distribution at the service level (Silver, Pyke and Thomas, 2017). A day's deviation is told
-by the upper of its bounds of 80, and days are taken as independent. That this is an assumption, the reached level
-shows: it is of spans of the back-test, by what a run would have forecast then.
+What there shall be is the expected demand of the lead time and a safety stock of some standard deviations of it. A
+day's deviation is told by the upper of its bounds of 80, and days are added up as if they were independent. They are
+not, and errors are not normal: so how many deviations it takes to have enough, at the service level, is counted over
+the spans of all products at earlier origins of the back-test. Where there are too few of these, it is the quantile of
+the normal distribution (Silver, Pyke and Thomas, 2017).
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from etl_spark.pipelines.forecast.tables import PIECES, RATIO, REPLENISHMENT
 
 _UPPER = NormalDist().inv_cdf(0.9)
 """Standard deviations from the middle to the upper of the bounds of 80."""
+_FEWEST_SPANS = 100
+"""Spans that a service level is counted over."""
 
 
 def replenish(
@@ -37,16 +40,20 @@ def replenish(
     Of other series than products there is none.
     """
     periods = -(-stocking.lead_days // DAYS[every])
-    quantile = NormalDist().inv_cdf(stocking.service_level)
     deviation = (F.col("high_80") - F.col("quantity")).cast("double") / _UPPER
     spans = (
         chosen.where((F.col("level") == "product") & (F.col("step") <= periods) & F.lit(series == "product"))
         .groupBy("series", "origin_date", "is_last", "kind", "is_sold_out")
         .agg(
             F.sum("quantity").alias("expected_demand"),
-            F.round(quantile * F.sqrt(F.sum(deviation * deviation)), 6).cast(PIECES).alias("safety_stock"),
+            # Of decimals, whose sum is the same in any order.
+            F.sqrt(F.sum((deviation * deviation).cast("DECIMAL(30,12)")).cast("double")).alias("deviation"),
             F.coalesce(F.sum("actual"), F.lit(0)).alias("actual"),
         )
+    )
+    spans = (
+        spans.join(deviations_needed(spans, stocking.service_level), on="origin_date", how="left")
+        .withColumn("safety_stock", F.round(F.col("deviations") * F.col("deviation"), 6).cast(PIECES))
         .withColumn("there", F.col("expected_demand") + F.col("safety_stock"))
     )
     tried = (
@@ -88,3 +95,21 @@ def replenish(
         )
     )
     return REPLENISHMENT.over(asked, rows)
+
+
+def deviations_needed(spans: DataFrame, service_level: float) -> DataFrame:
+    """One row per origin_date: `deviations` of safety stock that would have been enough at the origins before it."""
+    needed = (F.col("actual") - F.col("expected_demand")).cast("double") / F.nullif(F.col("deviation"), F.lit(0.0))
+    before = spans.where("NOT is_last").select(F.col("origin_date").alias("before"), needed.alias("needed"))
+    counted = F.expr(f"percentile(needed, {service_level}D)")
+    return (
+        spans.select("origin_date")
+        .distinct()
+        .join(F.broadcast(before.where("needed IS NOT NULL")), on=F.col("before") < F.col("origin_date"), how="left")
+        .groupBy("origin_date")
+        .agg(
+            F.when(F.count("needed") < _FEWEST_SPANS, F.lit(NormalDist().inv_cdf(service_level)))
+            .otherwise(F.greatest(counted, F.lit(0.0)))
+            .alias("deviations")
+        )
+    )

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from etl_spark.pipelines.forecast.models import (
     DIGITS,
+    LEVELS,
     Figures,
     Floats,
     Forms,
@@ -78,17 +79,19 @@ class Point:
 
 @dataclass
 class Tried:
-    """How wrong a model was at earlier origins, period by period, and in how many halves of its 80 % bounds' width."""
+    """How wrong a model was at earlier origins, period by period; and in halves of its bounds' width, by share."""
 
     errors: list[float] = field(default_factory=list)
-    widths: list[float] = field(default_factory=list)
+    widths: dict[int, list[float]] = field(default_factory=lambda: {share: [] for share in LEVELS})
 
     def add(self, made: Prediction, actual: Series) -> None:
         """What `actual` tells of `made`, of as many periods."""
-        errors = np.abs(made.quantity - actual.values)[~actual.closed]
-        widths = (made.high_80 - made.low_80)[~actual.closed] / 2
+        told = ~actual.closed
+        errors = np.abs(made.quantity - actual.values)[told]
         self.errors += errors.tolist()
-        self.widths += (errors[widths > 0] / widths[widths > 0]).tolist()
+        for share, (low, high) in made.bounds.items():
+            widths = (high - low)[told] / 2
+            self.widths[share] += (errors[widths > 0] / widths[widths > 0]).tolist()
 
     @property
     def error(self) -> float:
@@ -96,19 +99,18 @@ class Tried:
         return round(float(np.mean(self.errors)), DIGITS) if self.errors else float("inf")
 
     def widened(self, made: Prediction) -> Prediction:
-        """`made` with bounds as wide as would have held 80 of 100 cases before: a model knows only its own errors.
+        """`made` with bounds as wide as would have held as often as they say: a model knows only its own errors.
 
         This is split conformal prediction with scaled errors (Lei and others, 2018). A model that was not tried often
         enough keeps its own bounds.
         """
-        if len(self.widths) < FEWEST:
-            return made
-        by = min(WIDEST, max(1 / WIDEST, float(np.quantile(self.widths, 0.8))))
 
-        def bound(figures: Floats) -> Floats:
-            return made.quantity + (figures - made.quantity) * by
+        def moved(share: int, figures: Floats) -> Floats:
+            widths = self.widths[share]
+            by = float(np.quantile(widths, share / 100)) if len(widths) >= FEWEST else 1.0
+            return made.quantity + (figures - made.quantity) * min(WIDEST, max(1 / WIDEST, by))
 
-        bounds = (bound(figures) for figures in (made.low_80, made.high_80, made.low_95, made.high_95))
+        bounds = (moved(share, figures) for share, both in made.bounds.items() for figures in both)
         return Prediction(made.quantity, *bounds).sound()
 
 
