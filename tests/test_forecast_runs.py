@@ -121,7 +121,8 @@ def test_bounds_hold_as_often_as_they_say(db: duckdb.DuckDBPyConnection) -> None
 def test_every_level_is_the_sum_of_its_parts(db: duckdb.DuckDBPyConnection) -> None:
     differing = (
         "SELECT u.series, u.period_date FROM demand_forecast u JOIN demand_forecast p ON p.parent = u.series "
-        "AND p.period_date = u.period_date GROUP BY u.series, u.period_date, u.quantity HAVING sum(p.quantity) <> u.quantity"
+        "AND p.period_date = u.period_date GROUP BY u.series, u.period_date, u.quantity "
+        "HAVING sum(p.quantity) <> u.quantity"
     )
     assert rows(db, differing) == []
     assert rows(db, "SELECT count(*), min(period_date)::VARCHAR, max(period_date)::VARCHAR FROM demand_forecast") == [
