@@ -128,7 +128,7 @@ def backtest_of(tried: DataFrame, asked: DateRange) -> DataFrame:
         return F.avg(F.col("actual").between(F.col(f"low_{share}"), F.col(f"high_{share}")).cast("int")).cast(RATIO)
 
     def of_actual(name: str) -> Column:
-        return (F.col(name) / F.nullif(F.col("actual"), F.lit(0))).cast(RATIO)
+        return F.when(F.col("actual") > 0, F.col(name) / F.col("actual")).cast(RATIO)
 
     measured = (
         tried.where(F.col("actual").isNotNull())

@@ -99,13 +99,15 @@ def replenish(
 
 def deviations_needed(spans: DataFrame, service_level: float) -> DataFrame:
     """One row per origin_date: `deviations` of safety stock that would have been enough at the origins before it."""
-    needed = (F.col("actual") - F.col("expected_demand")).cast("double") / F.nullif(F.col("deviation"), F.lit(0.0))
-    before = spans.where("NOT is_last").select(F.col("origin_date").alias("before"), needed.alias("needed"))
+    lacked = (F.col("actual") - F.col("expected_demand")).cast("double")
+    before = spans.where("NOT is_last AND deviation > 0").select(
+        F.col("origin_date").alias("before"), (lacked / F.col("deviation")).alias("needed")
+    )
     counted = F.expr(f"percentile(needed, {service_level}D)")
     return (
         spans.select("origin_date")
         .distinct()
-        .join(F.broadcast(before.where("needed IS NOT NULL")), on=F.col("before") < F.col("origin_date"), how="left")
+        .join(F.broadcast(before), on=F.col("before") < F.col("origin_date"), how="left")
         .groupBy("origin_date")
         .agg(
             F.when(F.count("needed") < _FEWEST_SPANS, F.lit(NormalDist().inv_cdf(service_level)))
