@@ -184,7 +184,8 @@ def test_the_films_taken_have_forecasts_by_category_and_store(
 ) -> None:
     """Of a copy of the lake; the films taken on a day are those of the facts, and no order is suggested of them."""
     copy, place = tmp_path / "copy", tmp_path / "films.toml"
-    shutil.copytree(output / "lake", copy / "lake")
+    for folder in ("lake", "_runs"):
+        shutil.copytree(output / folder, copy / folder)
     place.write_text('[forecast]\nseries = "film_category"\norigins = 4\nhorizon = 7\n', encoding="utf-8")
     to = ("--output", str(copy), "--sink", "parquet", "--config", str(place))
     assert main(["forecast", *RANGE["rental"], *to]) == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import date
+from decimal import Decimal
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
@@ -41,13 +42,14 @@ def inputs(spark: SparkSession) -> tuple[DataFrame, ...]:
     sales = [(day(of_month), product, customer, pieces) for of_month, product, customer, pieces in SALES]
     products = [(-1, "(unknown)", None, None), (1, "P1", "Toys", 0), (2, "P2", None, 0), (3, "P3", "Toys", 4)]
     taken = [(day(1), 7, 1), (day(1), 8, 1), (day(2), 7, 2)]
-    categories = [(7, "Drama", 0.5), (7, "Horror", 0.5), (8, "Drama", 1.0)]
+    of_films = ((7, "Drama", "0.666666667"), (7, "Horror", "0.333333333"), (8, "Drama", "1"))
+    categories = [(film, name, Decimal(weight)) for film, name, weight in of_films]
     return (
         spark.createDataFrame(sales, "order_date DATE, product_key INT, customer_key INT, quantity_sold INT"),
         spark.createDataFrame(products, "product_key INT, product_id STRING, category STRING, stock_quantity INT"),
         spark.createDataFrame([(-1, None), (1, "Peru"), (2, "Kenya")], "customer_key INT, country STRING"),
         spark.createDataFrame(taken, "rental_date DATE, film_key INT, store_key INT"),
-        spark.createDataFrame(categories, "film_key INT, category STRING, weight DOUBLE"),
+        spark.createDataFrame(categories, "film_key INT, category STRING, weight DECIMAL(10,9)"),
         spark.createDataFrame([(1, "1"), (2, "2")], "store_key INT, store_id STRING"),
     )
 
@@ -114,10 +116,10 @@ def test_other_series_of_sales(
 
 def test_a_film_is_one_piece_of_its_categories_in_its_store(inputs: tuple[DataFrame, ...]) -> None:
     assert found(history(inputs, "film_category")) == {
-        ("film_category", "store 1: Drama"): {1: (1.5, 0)},
-        ("film_category", "store 1: Horror"): {1: (0.5, 0)},
-        ("film_category", "store 2: Drama"): {2: (0.5, 0)},
-        ("film_category", "store 2: Horror"): {2: (0.5, 0)},
+        ("film_category", "store 1: Drama"): {1: (1.666667, 0)},
+        ("film_category", "store 1: Horror"): {1: (0.333333, 0)},
+        ("film_category", "store 2: Drama"): {2: (0.666667, 0)},
+        ("film_category", "store 2: Horror"): {2: (0.333333, 0)},
         ("store", "store 1"): {1: (2, 0)},
         ("store", "store 2"): {2: (1, 0)},
         ("total", "(all)"): {1: (2, 0), 2: (1, 0)},

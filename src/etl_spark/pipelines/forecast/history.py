@@ -153,7 +153,8 @@ def demand_of_rentals(rentals: DataFrame, categories: DataFrame, stores: DataFra
             F.col("rental_date").alias("day"),
             F.concat(store, F.lit(": "), F.coalesce("category", F.lit(UNKNOWN))).alias("item"),
             store.alias("group"),
-            F.coalesce("weight", F.lit(1)).cast(PIECES).alias("quantity"),
+            # With all digits of the weights: those of a film are a whole piece.
+            F.coalesce("weight", F.lit(1)).cast("DECIMAL(18,9)").alias("quantity"),
             F.lit(0).cast(PIECES).alias("returned"),
         )
     )
