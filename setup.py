@@ -33,6 +33,7 @@ setup(
         "aws": ["boto3>=1.40"],
         "dashboard": ["duckdb>=1.4", "pandas>=2.2,<3", "plotly>=6.0", "psycopg[binary]>=3.2", "streamlit>=1.60"],
         "browser": ["selenium>=4.30"],
+        "forecast": ["pandas>=2.2,<3", "pyarrow>=18", "statsforecast>=2.0"],
         "test": [
             "cfn-lint>=1.40",
             "chispa>=0.11",

@@ -30,6 +30,6 @@ export ETL_SPARK_REAL_DATA
 
 cd -- "$root"
 require_java
-prepare_venv .venv spark-4.0.txt spark,generate,aws,test
+prepare_venv .venv spark-4.0.txt spark,generate,aws,forecast,test
 use_venv .venv
 .venv/bin/python -m pytest tests_real "$@"

@@ -5,7 +5,10 @@ set -euo pipefail
 source "$(dirname -- "${BASH_SOURCE[0]}")/environment.sh"
 
 require_java
-prepare_venv .venv spark-4.0.txt spark,generate,aws
+extras=spark,generate,aws
+# Behind options of the target, any argument may be the job.
+if [[ ${1:-} == forecast || (${1:-} == -* && " $* " == *" forecast "*) ]]; then extras+=,forecast; fi
+prepare_venv .venv spark-4.0.txt "$extras"
 use_venv .venv
 # A file of the current folder named like a module (json.py, etl_spark/) must not be imported in its place.
 export PYTHONSAFEPATH=1

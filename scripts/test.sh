@@ -38,8 +38,8 @@ if ((EUID == 0)) && command -v apt-get >/dev/null; then
     "$root/scripts/services.sh" install
 fi
 require_java
-prepare_venv .venv spark-4.0.txt spark,generate,aws,dashboard,browser,test
-prepare_venv .venv-spark3.5 spark-3.5.txt spark,generate,aws,test
+prepare_venv .venv spark-4.0.txt spark,generate,aws,dashboard,browser,forecast,test
+prepare_venv .venv-spark3.5 spark-3.5.txt spark,generate,aws,forecast,test
 
 .venv/bin/ruff check
 .venv/bin/ruff format --check

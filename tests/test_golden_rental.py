@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -11,12 +12,14 @@ import duckdb
 import pytest
 from pyspark.sql import SparkSession
 
+from etl_spark.cli import main
 from etl_spark.core.table import Table
 from etl_spark.pipelines.rental.extracts import EXTRACTS
 from etl_spark.pipelines.rental.pipeline import RENTAL
 from tests import committed
 from tests.committed import (
     DAYS,
+    RANGE,
     SampleRun,
     assert_committed,
     assert_csv_holds_the_same,
@@ -173,6 +176,35 @@ def test_every_row_and_cent_is_accounted_for(output: Path) -> None:
     assert total["rows_in"] == total["rows_accepted"] + total["rows_rejected"] == lines
     assert Decimal(total["money_in"]) == Decimal(total["money_accepted"]) + Decimal(total["money_rejected"])
     assert total["flagged"].keys() == {"inventory_not_found", "staff_not_found"}
+
+
+@pytest.mark.default_spark
+def test_the_films_taken_have_forecasts_by_category_and_store(
+    spark: SparkSession, sql: duckdb.DuckDBPyConnection, output: Path, tmp_path: Path
+) -> None:
+    """Of a copy of the lake; the films taken on a day are those of the facts, and no order is suggested of them."""
+    copy, place = tmp_path / "copy", tmp_path / "films.toml"
+    for folder in ("lake", "_runs"):
+        shutil.copytree(output / folder, copy / folder)
+    place.write_text('[forecast]\nseries = "film_category"\norigins = 4\nhorizon = 7\n', encoding="utf-8")
+    to = ("--output", str(copy), "--sink", "parquet", "--config", str(place))
+    assert main(["forecast", *RANGE["rental"], *to]) == 0
+
+    def table(name: str) -> str:
+        return f"read_parquet('{copy}/parquet/{name}/**/*.parquet', hive_partitioning = true)"
+
+    taken = f"SELECT period_date, quantity::INT FROM {table('demand_history')} WHERE level = 'total' AND quantity > 0"
+    facts = "SELECT rental_date, count(*)::INT FROM fact_rental GROUP BY ALL"
+    assert sql.execute(f"({taken}) EXCEPT ({facts})").fetchall() == []
+    assert sql.execute(f"({facts}) EXCEPT ({taken})").fetchall() == []
+    levels = f"SELECT level, sum(quantity)::DOUBLE FROM {table('demand_forecast')} GROUP BY level ORDER BY level"
+    found = dict(sql.execute(levels).fetchall())
+    assert found.keys() == {"film_category", "store", "total"}
+    assert len(set(found.values())) == 1
+    assert found["total"] > 0
+    assert not (copy / "parquet" / "replenishment").exists() or sql.execute(
+        f"SELECT count(*) FROM {table('replenishment')}"
+    ).fetchone() == (0,)
 
 
 def test_what_is_rejected_is_kept(spark: SparkSession, output: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import sys
 from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
@@ -238,6 +239,22 @@ def test_wrong_configuration_is_one_line_and_recorded(
     assert "max_seconds" in said
     (record,) = (tmp_path / "output" / "_runs").glob("*.json")
     assert json.loads(record.read_text())["exit_code"] == 2
+
+
+def test_a_package_that_the_job_needs_is_missed_before_spark_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "statsforecast", None)
+    output = tmp_path / "output"
+    assert main(["forecast", *ONE_DAY, "--output", str(output)]) == 2
+    said = one_line(capfd.readouterr().err)
+    assert said == (
+        "etl-spark: statsforecast must be installed for this job: ./scripts/submit.sh forecast does it, or "
+        "pip install 'etl_spark[forecast]'"
+    )
+    (record,) = (output / "_runs").glob("*.json")
+    assert json.loads(record.read_text())["exit_code"] == 2
+    assert not (output / "lake").exists()
 
 
 @pytest.mark.parametrize(

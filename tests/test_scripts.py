@@ -347,10 +347,30 @@ def test_ci_runs_the_checks_then_both_spark_lines(ready: Checkout) -> None:
     assert ready.calls("-m pip") == [
         f"-m pip install -c {ready.folder}/requirements/{lock} -e {ready.folder}[{extras}]"
         for lock, extras in (
-            ("spark-4.0.txt", "spark,generate,aws,dashboard,browser,test"),
-            ("spark-3.5.txt", "spark,generate,aws,test"),
+            ("spark-4.0.txt", "spark,generate,aws,dashboard,browser,forecast,test"),
+            ("spark-3.5.txt", "spark,generate,aws,forecast,test"),
         )
     ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "installs"),
+    [
+        ("forecast --end-date 2024-06-30", True),
+        ("--target standalone --master spark://x:1 forecast", True),
+        ("viewing", False),
+        ("publish forecast --sink csv", False),
+        ("generate forecast", False),
+        ("", False),
+    ],
+)
+def test_what_only_the_forecast_needs_is_installed_for_it(ready: Checkout, arguments: str, installs: bool) -> None:
+    ready.run(*arguments.split())
+    ready.run("viewing")
+
+    extras = "spark,generate,aws,forecast" if installs else "spark,generate,aws"
+    lock = ready.folder / "requirements/spark-4.0.txt"
+    assert ready.calls("-m pip") == [f"-m pip install -c {lock} -e {ready.folder}[{extras}]"]
 
 
 def test_the_dashboard_is_installed_beside_what_is_there(ready: Checkout) -> None:
@@ -397,6 +417,7 @@ def test_real_data_are_checked_where_they_are(ready: Checkout, tmp_path: Path) -
     assert ready.run(str(data), "-k", "a b", script=script).returncode == 0
     assert ready.run("-x", script=script, ETL_SPARK_REAL_DATA=str(data)).returncode == 0
     assert ready.calls("-m pytest") == ["-m pytest tests_real -k a b", "-m pytest tests_real -x"]
+    assert [call.split("[")[1] for call in ready.calls("-m pip")] == ["spark,generate,aws,forecast,test]"]
 
 
 def test_a_failed_check_fails_ci(ready: Checkout) -> None:

@@ -74,7 +74,7 @@ def one(sql: duckdb.DuckDBPyConnection, query: str) -> tuple[Any, ...]:
 
 def total_of(output: Path) -> dict[str, Any]:
     """The account of the run, as its record has it."""
-    (record,) = (output / "_runs").glob("*.json")
+    (record,) = (output / "_runs").glob("sales-*.json")
     found = json.loads(record.read_text())["total"]
     assert isinstance(found, dict)
     return found
@@ -201,3 +201,37 @@ def test_repeated_lines_of_a_day_can_be_dropped_and_days_left_out(
         f"online_retail on {day}: {expected[0]:,} lines of {expected[3]:,}, {expected[1]:,} repeated ones of "
         f"{expected[4]:,} dropped, {expected[2]:,} lines of other days"
     )
+
+
+def test_two_months_by_week_have_forecasts_that_say_what_they_are(
+    sql: duckdb.DuckDBPyConnection, output: Path, tmp_path: Path, figures: list[str]
+) -> None:
+    """Weeks are as DuckDB adds them up. No season of a year can be seen, so nothing is called better than naive."""
+    first, last = one(sql, "SELECT min(order_date), max(order_date) FROM lines")
+    place = tmp_path / "weeks.toml"
+    place.write_text('[forecast]\nevery = "week"\norigins = 4\nhorizon = 1\n', encoding="utf-8")
+    days = ["--start-date", str(first), "--end-date", str(last)]
+    to = ["--output", str(output), "--sink", "parquet", "--config", str(place)]
+    assert main(["forecast", *days, *to]) == 0
+
+    def table(name: str) -> str:
+        return f"read_parquet('{output}/parquet/{name}/**/*.parquet', hive_partitioning = true)"
+
+    expected = (
+        "SELECT product_id, monday, sum(greatest(quantity, 0))::DOUBLE AS pieces "
+        "FROM (SELECT *, date_trunc('week', order_date)::DATE AS monday FROM lines WHERE product_id IS NOT NULL) "
+        f"WHERE monday >= DATE '{first}' AND monday + 6 <= DATE '{last}' GROUP BY ALL HAVING pieces > 0"
+    )
+    found = f"SELECT series, period_date, quantity::DOUBLE FROM {table('demand_history')} "
+    found += "WHERE level = 'product' AND quantity > 0 AND series <> '(unknown)'"
+    assert one(sql, f"SELECT count(*) FROM (({expected}) EXCEPT ({found}))") == (0,)
+    assert one(sql, f"SELECT count(*) FROM (({found}) EXCEPT ({expected}))") == (0,)
+    series, reasons, orders = one(
+        sql,
+        f"SELECT count(DISTINCT (level, series)), list_sort(list(DISTINCT coalesce(reason, ''))), "
+        f"(SELECT count(suggested_order) FROM {table('replenishment')}) FROM {table('demand_forecast')}",
+    )
+    assert set(reasons) <= {"new", "short", "never_sold"}
+    assert orders == 0
+    assert one(sql, f"SELECT count(mase) FROM {table('forecast_backtest')}") == (0,)
+    figures.append(f"online_retail by week: {series:,} series from {first} to {last}, all {' or '.join(reasons)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import sys
 import time
@@ -19,7 +20,7 @@ from pyspark.sql import SparkSession
 from etl_spark import __version__, config, log, session
 from etl_spark.core.audit import AMOUNT_PARTS, Measure
 from etl_spark.core.database import driver_packages
-from etl_spark.core.errors import EtlError
+from etl_spark.core.errors import EtlError, UsageError
 from etl_spark.core.forget import FORGOTTEN, Customer, whole_word
 from etl_spark.core.request import ForgetRequest, Request, StreamRequest
 from etl_spark.core.step import Pipeline, Stream
@@ -42,6 +43,7 @@ def run_recorded(
     work: type[Run] | type[Publication] | type[Evaluation] = Run,
     source: str | None = None,
     mapping: str | None = None,
+    given: Mapping[str, int] | None = None,
 ) -> int:
     """Does `work`, prints the summary, and leaves the run's record, whatever happens. Returns the exit code.
 
@@ -60,6 +62,7 @@ def run_recorded(
         "end_date": request.asked.end,
         "source": source,
         "mapping": mapping,
+        **(given or {}),
         "output": request.output,
         "sinks": request.sinks,
         "allow_missing_days": request.allow_missing_days,
@@ -77,9 +80,12 @@ def run_recorded(
             file=config_file,
             source=source,
             mapping=mapping,
-            reads=work is Run,
+            given=given,
+            reads=work is Run and pipeline.reads,
         )
         values["source"] = settings.settings.source
+        if work is Run:
+            _require_packages(pipeline)
         record.save(values, None)
         log.LOGGER.info("starting Spark")
         spark = session.start(
@@ -107,6 +113,15 @@ def run_recorded(
     else:
         print(summary(request, report, pipeline.measure, record.place))
     return int(values["exit_code"])
+
+
+def _require_packages(pipeline: Pipeline) -> None:
+    missing = [name for name in pipeline.requires if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UsageError(
+            f"{', '.join(missing)} must be installed for this job: ./scripts/submit.sh {pipeline.name} does it, or "
+            f"pip install 'etl_spark[{pipeline.name}]'"
+        )
 
 
 @contextmanager

@@ -128,12 +128,16 @@ def _parser() -> _Parser:
         )
         job.set_defaults(command=_run, pipeline=pipeline)
         _add_range(job)
-        job.add_argument(
-            "--source",
-            metavar="URI",
-            type=refuse_credentials,
-            help="where the input is (default: as configured, the sample)",
-        )
+        if pipeline.reads:
+            job.add_argument(
+                "--source",
+                metavar="URI",
+                type=refuse_credentials,
+                help="where the input is (default: as configured, the sample)",
+            )
+        for option in pipeline.options:
+            name = f"--{option.name.replace('_', '-')}"
+            job.add_argument(name, metavar="N", type=_count, help=f"{option.doc} (default: as configured)")
         _add_places(job)
         _add_sinks(job, SINKS, default=FORMATS)
         job.add_argument(
@@ -434,9 +438,16 @@ def _run(options: argparse.Namespace) -> int:
         request,
         config_file=options.config,
         spark_options=options.spark,
-        source=options.source,
+        source=getattr(options, "source", None),
         mapping=mapping,
+        given=given_settings(options),
     )
+
+
+def given_settings(options: argparse.Namespace) -> dict[str, int]:
+    """Those of the job's settings that the command line gives, by name."""
+    values = {option.name: getattr(options, option.name, None) for option in options.pipeline.options}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _time_of_day(text: str) -> str:

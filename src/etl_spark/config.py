@@ -82,9 +82,13 @@ def load(
     file: Path | None = None,
     source: str | None = None,
     mapping: str | None = None,
+    given: Mapping[str, int] | None = None,
     reads: bool = True,
 ) -> Config:
     """The configuration of `pipeline`: its conf file, then `file` (conf/local.toml where None), `source` and `mapping`.
+
+    Settings that are `given` take the place of all of these.
+
 
     Tables are merged key by key, any other value is replaced. A relative source, or place, in a file is relative to
     that file. Of a `mapping`, the file of one or the name of a shipped one, come the formats of dates and of CSV, if it
@@ -113,6 +117,7 @@ def load(
     for table in values.values():
         if isinstance(table, dict) and isinstance(table.get("place"), str):
             table["place"] = _resolve(table["place"], place.parent) if table["place"] else ""
+    values |= given or {}
     spark = spark_options(sections["spark"], place)
     named = mapping or values.pop("mapping", None)
     if named and issubclass(settings, FlatSettings):

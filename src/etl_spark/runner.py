@@ -273,7 +273,9 @@ class Run:
         self.report, self.lake = self.publication.report, self.publication.lake
         self.tables = {table.name: table for table in (*pipeline.tables, *pipeline.upstream_tables)}
         self.takings = [
-            Taking(intake, pipeline.audited_as(intake), self._open(intake, config)) for intake in pipeline.intakes
+            Taking(intake, pipeline.audited_as(intake), self._open(intake, config))
+            for intake in pipeline.intakes
+            if intake.used(self.settings)
         ]
 
     def go(self) -> None:

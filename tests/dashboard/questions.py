@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from datetime import date
 
 from etl_spark.core.dates import DateRange
-from etl_spark.dashboard import churn, quality, queries, rental, sales, viewing
+from etl_spark.dashboard import churn, forecast, quality, queries, rental, sales, viewing
 from etl_spark.dashboard.results import Query
+from tests.dashboard.demand import FILMS, PRODUCTS
 
 APRIL = DateRange(date(2022, 4, 1), date(2022, 4, 30))
 SECOND_HALF = DateRange(date(2022, 4, 16), date(2022, 4, 30))
@@ -86,4 +87,19 @@ QUESTIONS: Mapping[str, Query] = {
     "drift": churn.drifting(10),
     "evaluation": churn.evaluation(SNAPSHOTS),
     "calibration": churn.calibration(SNAPSHOTS),
+    "levels": forecast.levels_there(PRODUCTS),
+    "series": forecast.choices(PRODUCTS, "product"),
+    "series history": forecast.history(PRODUCTS, "product", "K4"),
+    "coming": forecast.coming(PRODUCTS, "category", "Garden"),
+    "errors by level": forecast.errors(PRODUCTS, "level"),
+    "errors by model": forecast.errors(PRODUCTS, "model", "product", model=""),
+    "errors by origin": forecast.errors(FILMS, "origin_date", "film_category"),
+    "errors by series": forecast.errors(PRODUCTS, "series", "product"),
+    "models": forecast.models_there(PRODUCTS, "product"),
+    "reasons of series": forecast.reasons_there(PRODUCTS, "product"),
+    "categories to order": forecast.categories(PRODUCTS),
+    "to order": forecast.ordered(PRODUCTS, ()),
+    "to order of Kitchen": forecast.ordered(PRODUCTS, ("Kitchen", "(unknown)")),
+    "orders": forecast.orders(PRODUCTS, (), 20),
+    "orders of Kitchen": forecast.orders(PRODUCTS, ("Kitchen",), 2),
 }

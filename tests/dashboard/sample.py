@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pandas as pd
 
 from etl_spark.core.audit import LOAD_AUDIT
 from etl_spark.core.table import Table
@@ -28,6 +29,7 @@ from etl_spark.pipelines.viewing.tables import (
 from etl_spark.stores.ddl import MySqlDdl, RedshiftDdl
 from etl_spark.stores.warehouse import LEDGER
 from tests.committed import EXPORTED, golden
+from tests.dashboard.demand import MADE_UP
 from tests.databases import Server
 from tests.places import ROOT
 
@@ -101,6 +103,9 @@ def make_sample(folder: Path) -> Sample:
             sql.execute(f"CREATE TABLE {table.name} ({columns_of(table)})")
             sql.executemany(f"INSERT INTO {table.name} VALUES ({', '.join('?' * len(table.columns))})", row)
             tables[table.name] = table
+        for table, rows in MADE_UP.items():
+            fill(sql, table, rows)
+            tables[table.name] = table
         for table in tables.values():
             write(sql, table, folder)
     return Sample(folder, tables)
@@ -119,6 +124,16 @@ _CALIBRATED = [
 ]
 
 
+def fill(sql: duckdb.DuckDBPyConnection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Makes `table`, where it is not there yet, and puts `rows` into it; what one does not name is null."""
+    sql.execute(f"CREATE TABLE IF NOT EXISTS {table.name} ({columns_of(table)})")
+    names = table.column_names
+    # As text, all at once: a statement for each row takes seconds.
+    texts = [[None if row.get(name) is None else str(row[name]) for name in names] for row in rows]
+    sql.register("given", pd.DataFrame(texts, columns=pd.Index(names), dtype=object))
+    sql.execute(f"INSERT INTO {table.name} FROM given")
+
+
 def _read(sql: duckdb.DuckDBPyConnection, csv: Path, table: Table, job: str) -> None:
     """The committed rows, with the types of the table; of load_audit, with what is not compared."""
     sql.execute(f"CREATE TABLE IF NOT EXISTS {table.name} ({columns_of(table)})")
@@ -133,6 +148,16 @@ def _read(sql: duckdb.DuckDBPyConnection, csv: Path, table: Table, job: str) -> 
         f"INSERT INTO {table.name} ({columns}) SELECT {', '.join(values)} "
         f"FROM read_csv('{csv}', header = true, all_varchar = true)"
     )
+
+
+def write_made_up(folder: Path, tables: Collection[Table] = tuple(MADE_UP), change: str = "") -> None:
+    """Exports the made-up rows of `tables`, after the SQL of `change`, below `folder`."""
+    with duckdb.connect() as sql:
+        for table in tables:
+            fill(sql, table, MADE_UP[table])
+        sql.execute(change)
+        for table in tables:
+            write(sql, table, folder)
 
 
 def _halves(sql: duckdb.DuckDBPyConnection) -> None:

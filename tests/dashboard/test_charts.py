@@ -10,10 +10,11 @@ from decimal import Decimal
 import pytest
 
 from etl_spark.core.dates import DateRange
-from etl_spark.dashboard import charts, churn, rental, sales, shown, viewing
+from etl_spark.dashboard import charts, churn, forecast, rental, sales, shown, viewing
 from etl_spark.dashboard.queries import ranges
 from etl_spark.dashboard.results import Results
 from etl_spark.dashboard.shown import Chart, Read, Section
+from tests.dashboard.demand import FILMS, PRODUCTS
 from tests.dashboard.questions import ALL_SALES, APRIL, FILTERED, QUARTER, SECOND_HALF, SNAPSHOTS, YEAR
 
 pytestmark = pytest.mark.default_spark
@@ -38,6 +39,7 @@ SECTIONS: dict[str, Callable[[Read], Sequence[Section]]] = {
         rental.use(read, YEAR, ("Action",), 5),
     ],
     "churn": lambda read: [churn.dataset(read), churn.models(read, SNAPSHOTS)],
+    "forecast": lambda read: [forecast.backtest(read, PRODUCTS), forecast.outlook(read, PRODUCTS)],
 }
 
 
@@ -91,6 +93,7 @@ def test_text_of_the_data_is_no_html() -> None:
         charts.histogram([(WICKED, 3)], x="Users", y="Name"),
         charts.lines({WICKED: days, "b": days}, x="Day", y="Users"),
         charts.stacked_days({WICKED: days}, x="Day", y="Users"),
+        charts.bands({"a": days}, {WICKED: (*days, [2])}, x="Day", y="Pieces"),
         charts.heat_map(
             [WICKED],
             [WICKED],
@@ -139,6 +142,8 @@ def test_an_axis_of_few_has_whole_numbers_and_one_of_many_is_short() -> None:
         (shown.written(7_200, "hours"), "2.0"),
         (shown.written(date(2022, 4, 1), "day"), "2022-04-01"),
         (shown.written(None, "money"), "–"),  # noqa: RUF001
+        (shown.written(2.0, "count"), "2"),
+        (shown.written(Decimal("1234.56"), "pieces"), "1,234.6"),
         (charts.short(54_769), "54.8k"),
         (charts.short(1_920_546), "1.92M"),
         (charts.short(0.5514), "0.55"),
@@ -154,6 +159,33 @@ def test_days_are_listed_in_runs() -> None:
     assert shown.listed(days) == "2022-04-03, 2022-04-07 to 2022-04-09"
     apart = [date(2022, 1, 1) + timedelta(days=2 * n) for n in range(9)]
     assert shown.listed(apart).endswith("2022-01-11, and 3 more")
+
+
+def test_bands_lie_between_their_bounds_and_behind_the_lines(parquet: Results) -> None:
+    days = [date(2025, 3, 1), date(2025, 3, 2)]
+    plot = charts.bands(
+        {"Asked for": (days, [5, 6])}, {"95 % bounds": (days, [1, 2], [9, 8]), "80 % bounds": (days, [3, 4], [7, 6])},
+        x="Day", y="Pieces",
+    )  # fmt: skip
+    low, high, _, narrow, line = plot.data
+    assert (list(low.y), list(high.y), high.fill) == ([1, 2], [9, 8], "tonexty")
+    assert list(high.customdata) == [1, 2], "both stand beside the pointer"
+    assert high.fillcolor != narrow.fillcolor
+    assert line.name == "Asked for"
+    _, high, *_ = forecast.chart_of(parquet.rows, FILMS, "total", "(all)").plot.data
+    assert high.error_y.arrayminus[0] > 0, "of a single day an area has no width"
+
+
+def test_bars_below_zero_may_have_a_colour_of_their_own() -> None:
+    rows = [{"name": "a", "value": 3}, {"name": "b", "value": -3}, {"name": "c", "value": 0}]
+    plot = charts.bars(rows, "name", "value", x="Better, %", y="Name", below_zero=charts.VERMILION)
+    assert plot.data[0].marker.color == (charts.BLUE, charts.VERMILION, charts.BLUE)
+
+
+def test_two_years_of_weeks_have_years_on_their_axis() -> None:
+    weeks = [date(2023, 1, 2) + timedelta(days=7 * place) for place in range(104)]
+    plot = charts.lines({"a": (weeks, list(range(104)))}, x="Week", y="Pieces")
+    assert plot.layout.xaxis.tickformat == "%b %Y"
 
 
 def test_who_is_active_every_day_is_in_the_last_tenth() -> None:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
 import duckdb
 import pytest
 
-from etl_spark.dashboard import quality, rental, sales, shown, viewing
+from etl_spark.dashboard import forecast, quality, rental, sales, shown, viewing
 from etl_spark.dashboard.queries import missing_days, ranges
-from etl_spark.dashboard.results import Results
+from etl_spark.dashboard.results import Query, Results, Rows
 from etl_spark.dashboard.shown import Chart, Figure, Section
+from etl_spark.pipelines.forecast.tables import DEMAND_FORECAST
 from tests.committed import golden
+from tests.dashboard.demand import FILMS, MADE_UP, PRODUCTS, TOTAL_ALONE
 from tests.dashboard.questions import ALL_SALES, APRIL, DAYS, FILTERED, QUARTER, SECOND_HALF, YEAR
+from tests.dashboard.sample import fill
 
 pytestmark = pytest.mark.default_spark
 
@@ -232,6 +236,205 @@ def test_what_is_overdue_and_used(parquet: Results) -> None:
     assert value(use.figures, "Utilisation") == shown.percent(Decimal(str(share)))
 
 
+@pytest.fixture(scope="module")
+def demand() -> Iterator[duckdb.DuckDBPyConnection]:
+    """The made-up tables; `tested` has the back-test of the products, and `naive` what of it can be compared."""
+    with duckdb.connect() as sql:
+        for table, rows in MADE_UP.items():
+            fill(sql, table, rows)
+        for name in ("demand_forecast", "demand_history", "forecast_backtest", "replenishment"):
+            sql.execute(f"DELETE FROM {name} WHERE end_date <> '{PRODUCTS.end}'")
+        sql.execute(
+            "CREATE VIEW tested AS SELECT * FROM forecast_backtest WHERE level = 'product';"
+            "CREATE VIEW naive AS FROM tested WHERE (series, origin_date) IN "
+            "(SELECT (series, origin_date) FROM tested WHERE model = 'seasonal_naive')"
+        )
+        yield sql
+
+
+def one_row(sql: duckdb.DuckDBPyConnection, query: str) -> tuple[Any, ...]:
+    (row,) = sql.execute(query).fetchall()
+    return tuple(row)
+
+
+def test_the_figures_of_forecasts_are_those_of_the_tables(parquet: Results, demand: duckdb.DuckDBPyConnection) -> None:
+    section = forecast.glance(parquet.rows, PRODUCTS)
+    (pieces, last_week) = one_row(
+        demand,
+        "SELECT (SELECT sum(quantity) FROM demand_forecast WHERE level = 'product'), (SELECT sum(quantity) "
+        "FROM demand_history WHERE level = 'product' AND period_date > '2025-02-21')",
+    )
+    wape, bias, covered_80, covered_95 = one_row(
+        demand,
+        "SELECT sum(absolute_error) / sum(actual), sum(error) / sum(actual), "
+        "sum(round(coverage_80 * period_count)) / sum(period_count), "
+        "sum(round(coverage_95 * period_count)) / sum(period_count) FROM tested WHERE model = 'reconciled'",
+    )
+    naive, better = one_row(
+        demand,
+        "SELECT sum(absolute_error) FILTER (model = 'seasonal_naive') / sum(actual) FILTER (model = 'reconciled'), "
+        "1 - sum(absolute_error) FILTER (model = 'reconciled') / "
+        "sum(absolute_error) FILTER (model = 'seasonal_naive') FROM naive",
+    )
+    assert {figure.name: figure.value for figure in section.figures} == {
+        "Expected pieces": f"{pieces:,.0f}",
+        "WAPE": shown.percent(wape),
+        "WAPE, seasonal naive": shown.percent(naive),
+        "Better than naive": shown.percent(better),
+        "Bias": shown.percent(bias),
+        "Within bounds of 80 %": shown.percent(covered_80),
+        "Within bounds of 95 %": shown.percent(covered_95),
+        "Series": "9",
+        "Series with a reason": "5",
+    }
+    assert section.figures[0].change == f"{(pieces / last_week - 1) * 100:+.1f} %"
+    assert "The forecast is of 7 days, 2025-03-01 to 2025-03-07." in section.note
+    weeks = forecast.glance(parquet.rows, TOTAL_ALONE).note
+    assert "of 2 weeks, those that begin on the Mondays 2025-01-27 to 2025-02-03." in weeks
+
+
+def test_the_back_test_compares_what_can_be_compared(parquet: Results, demand: duckdb.DuckDBPyConnection) -> None:
+    section = forecast.backtest(parquet.rows, PRODUCTS)
+    by_level, by_model = (sheet.rows for sheet in section.sheets)
+    assert [row["level"] for row in by_level] == ["total", "category", "product"]
+    wapes = dict(
+        demand.execute(
+            "SELECT level, sum(absolute_error) / sum(actual) FROM forecast_backtest WHERE model = 'reconciled' "
+            "GROUP BY level"
+        ).fetchall()
+    )
+    assert {row["level"]: float(row["wape"]) for row in by_level} == pytest.approx(wapes)
+    models = demand.execute(
+        "SELECT t.model, count(DISTINCT series), sum(absolute_error) / nullif(sum(actual), 0), avg(mase), "
+        "any_value(now) FROM tested t LEFT JOIN (SELECT model, count(DISTINCT series) AS now FROM demand_forecast "
+        "WHERE level = 'product' GROUP BY model) f USING (model) GROUP BY t.model"
+    ).fetchall()
+    assert len(models) == len(by_model) == 4
+    for model, series, wape, mase, now in models:
+        (row,) = (row for row in by_model if row["name"] == forecast.MODELS[model])
+        assert row["series_count"] == series
+        for name, expected in (("wape", wape), ("mase", mase)):
+            assert row[name] is expected is None or float(row[name]) == pytest.approx(float(expected))
+        assert row["chosen"] == now
+    mean = next(row for row in by_model if row["name"] == "Mean")
+    (of_mean, of_naive) = one_row(
+        demand,
+        "SELECT sum(absolute_error) FILTER (model = 'mean'), sum(absolute_error) FILTER (model = 'seasonal_naive') "
+        "FROM naive",
+    )
+    assert float(mean["better"]) == pytest.approx(float(1 - of_mean / of_naive))
+    runs, naive = next(chart.plot.data for chart in section.charts if chart.title == "WAPE by origin")
+    origins = demand.execute(
+        "SELECT origin_date, 100 * sum(absolute_error) FILTER (model = 'reconciled') / "
+        "sum(actual) FILTER (model = 'reconciled'), 100 * sum(absolute_error) FILTER (model = 'seasonal_naive') / "
+        "sum(actual) FILTER (model = 'seasonal_naive') FROM naive GROUP BY origin_date ORDER BY origin_date"
+    ).fetchall()
+    assert list(runs.x) == [origin for origin, _, _ in origins]
+    assert list(runs.y) == pytest.approx([value for _, value, _ in origins])
+    assert list(naive.y) == pytest.approx([value for _, _, value in origins])
+    parts = demand.execute(
+        "SELECT series, round(100 * (1 - sum(absolute_error) FILTER (model = 'reconciled') / "
+        "sum(absolute_error) FILTER (model = 'seasonal_naive')), 1) FROM forecast_backtest WHERE level = 'category' "
+        "GROUP BY series ORDER BY 2 DESC"
+    ).fetchall()
+    found = bars(section, "Better than the seasonal naive model, by category")
+    assert list(found) == [name for name, _ in parts]
+    assert found == pytest.approx({name: float(better) for name, better in parts})
+
+
+def test_a_series_is_shown_as_the_tables_have_it(parquet: Results, demand: duckdb.DuckDBPyConnection) -> None:
+    chart = forecast.chart_of(parquet.rows, PRODUCTS, "product", "K4")
+    _, wide, _, narrow, was, will = chart.plot.data
+    known = demand.execute(
+        "SELECT period_date, quantity FROM demand_history WHERE series = 'K4' AND period_date < '2025-02-18' "
+        "AND period_date > '2025-01-01' ORDER BY period_date"
+    ).fetchall()
+    assert list(zip(was.x, was.y, strict=True)) == known, "neither closed days nor those without stock"
+    expected = demand.execute(
+        "SELECT period_date, quantity::DOUBLE, low_80::DOUBLE, high_80::DOUBLE, low_95::DOUBLE, high_95::DOUBLE "
+        "FROM demand_forecast WHERE series = 'K4' "
+        "AND period_date <> '2025-03-03' ORDER BY period_date"
+    ).fetchall()
+    values = zip(will.x, will.y, narrow.customdata, narrow.y, wide.customdata, wide.y, strict=True)
+    assert list(values) == expected
+    assert "Left out, as nothing could be sold: 13 days." in chart.note
+
+
+@pytest.mark.parametrize(("days", "points", "axis"), [(1, 182, "Pieces a day"), (7, 104, "Pieces a week")])
+def test_a_chart_looks_back_half_a_year_of_days_or_two_of_weeks(days: int, points: int, axis: str) -> None:
+    def read(query: Query) -> Rows:
+        if query.tables == ("demand_history",):
+            known = {"quantity": 1, "is_closed": False, "is_sold_out": False}
+            return [{"period_date": date(2024, 1, 1) + timedelta(days * place), **known} for place in range(300)]
+        ahead = next(row for row in MADE_UP[DEMAND_FORECAST] if row["level"] == "total")
+        return [{**ahead, "period_date": date(2024, 1, 1) + timedelta(days * 300)}]
+
+    chart = forecast.chart_of(read, PRODUCTS, "total", "(all)")
+    assert len(next(trace for trace in chart.plot.data if trace.name == "Asked for").x) == points
+    assert chart.plot.layout.yaxis.title.text == axis
+
+
+def test_what_to_order_is_that_of_the_table(parquet: Results, demand: duckdb.DuckDBPyConnection) -> None:
+    for of in ((), ("Garden", "(unknown)")):
+        where = f"category IN {of}" if of else "true"
+        section = forecast.order_list(parquet.rows, PRODUCTS, of, 3)
+        products, pieces, reached, unknown = one_row(
+            demand,
+            "SELECT count(*) FILTER (suggested_order > 0), sum(suggested_order), "
+            "sum(round(reached_level * span_count)) / sum(span_count) FILTER (reached_level IS NOT NULL), "
+            "count(*) FILTER (stock_quantity IS NULL) "
+            f"FROM replenishment WHERE {where}",
+        )
+        assert {figure.name: figure.value for figure in section.figures} == {
+            "Products to order": str(products),
+            "Pieces to order": str(pieces),
+            "Reached level": shown.percent(reached),
+            "Service level": "95.0 %",
+            "Stock not known": str(unknown),
+        }
+        most = demand.execute(
+            f"SELECT product_id FROM replenishment WHERE {where} ORDER BY suggested_order DESC NULLS LAST, product_id "
+            "LIMIT 3"
+        ).fetchall()
+        assert [row["product_id"] for row in section.sheets[0].rows] == [name for (name,) in most]
+    whole = forecast.order_list(parquet.rows, PRODUCTS, (), 50).sheets[0].rows
+    assert whole[-1]["product_id"] == "K2", "without a known stock there is no order"
+
+
+def test_reasons_are_those_of_the_series(parquet: Results, demand: duckdb.DuckDBPyConnection) -> None:
+    section = forecast.reasons(parquet.rows, PRODUCTS)
+    counted = demand.execute(
+        "SELECT replace(coalesce(reason, 'none'), '_', ' '), count(DISTINCT series) FROM demand_forecast "
+        "WHERE level = 'product' AND coalesce(reason, '') <> 'closed' GROUP BY 1"
+    ).fetchall()
+    assert {row["name"]: row["series_count"] for row in section.sheets[0].rows} == dict(counted)
+    assert section.note.endswith("Periods that are expected to be closed, without any sale: 1.")
+
+
+def test_best_median_and_worst() -> None:
+    def picked(*wapes: str | None) -> list[tuple[str, str]]:
+        rows = [
+            {"part": f"P{place}", "wape": None if wape is None else Decimal(wape)} for place, wape in enumerate(wapes)
+        ]
+        return [(which, row["part"]) for which, row in forecast.pick(rows)]
+
+    assert picked("0.3", None, "0.1", "0.2", "0.9", "0.1") == [
+        ("Best of 5 series", "P2"),
+        ("Median of 5 series", "P3"),
+        ("Worst of 5 series", "P4"),
+    ]
+    assert picked("0.5", "0.5") == [("Best of 2 series", "P0"), ("Worst of 2 series", "P1")]
+    assert picked("0.5") == [("Best of 1 series", "P0")]
+    assert picked(None) == []
+
+
+def test_forecasts_are_of_the_days_of_the_job_before(parquet: Results) -> None:
+    assert forecast.audited(parquet.rows, FILMS) == ("forecast.rentals",)
+    assert (
+        forecast.audited(parquet.rows, TOTAL_ALONE) == forecast.audited(parquet.rows, PRODUCTS) == ("forecast.sales",)
+    )
+
+
 def test_the_account_is_that_of_the_audit(parquet: Results) -> None:
     section = quality.quality(parquet.rows, "viewing", APRIL)
     assert value(section.figures, "Rows in") == "25,500"
@@ -263,7 +466,16 @@ def test_an_account_that_does_not_add_up_is_said() -> None:
     assert money.adds_up
 
 
-@pytest.mark.parametrize(("pipeline", "days"), [("viewing", APRIL), ("sales", QUARTER), ("rental", YEAR)])
+@pytest.mark.parametrize(
+    ("pipeline", "days"),
+    [
+        ("viewing", APRIL),
+        ("sales", QUARTER),
+        ("rental", YEAR),
+        ("forecast.sales", PRODUCTS),
+        ("forecast.rentals", FILMS),
+    ],
+)
 def test_no_day_of_the_sample_is_missing(pipeline: str, days: Any, parquet: Results) -> None:
     assert missing_days(parquet.rows, pipeline, days) == ()
     assert quality.coverage(parquet.rows, pipeline, days).says.startswith(f"All {len(days)} days of {days}")

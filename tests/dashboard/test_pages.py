@@ -12,13 +12,16 @@ import duckdb
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from etl_spark.core.dates import DateRange
 from etl_spark.core.table import Table
 from etl_spark.dashboard import pages, screen
 from etl_spark.dashboard.results import RESULTS_VARIABLE, URL_VARIABLE
 from etl_spark.pipelines import PIPELINES
+from etl_spark.pipelines.forecast.tables import DEMAND_FORECAST, DEMAND_HISTORY, FORECAST_BACKTEST, REPLENISHMENT
 from etl_spark.pipelines.viewing.tables import VIEWING_PROFILE
 from tests.committed import golden
-from tests.dashboard.sample import Sample, columns_of, write
+from tests.dashboard.demand import FILMS, MADE_UP, PRODUCTS, TOTAL_ALONE
+from tests.dashboard.sample import Sample, columns_of, write, write_made_up
 
 pytestmark = pytest.mark.default_spark
 
@@ -31,6 +34,7 @@ PAGES: Mapping[str, screen.Show] = {
     "customers": pages.sales_customers,
     "rental": pages.rental_overview,
     "churn": pages.churn_overview,
+    "forecast": pages.forecast_overview,
     "quality": pages.data_quality,
     "definitions": pages.about,
 }
@@ -97,6 +101,31 @@ def test_filters_come_from_the_url_and_change_what_is_shown(shown: Shown) -> Non
     assert metrics(shown("sales", country=["Japan"]))["Customers"] == str(found and found[0])
 
 
+def test_a_series_and_a_category_of_forecasts_come_from_the_url(shown: Shown) -> None:
+    app = shown("forecast", range=str(PRODUCTS), level="product", series="G3")
+    assert "**Asked for and expected: G3**" in text(app)
+    assert "Intermittent: most periods are without demand." in text(app)
+    app.selectbox(key="level").set_value("category").run()
+    assert app.selectbox(key="series").options == ["Kitchen", "Garden", "(unknown)"], "the most expected first"
+    assert "**Asked for and expected: Kitchen**" in text(app), "no category is called G3"
+    app = shown("forecast", range=str(PRODUCTS), tab="To order", category=["Kitchen"], top="5")
+    assert list(app.dataframe[0].value["Product"]) == ["K1", "K4", "K3", "K2"]
+    assert metrics(app)["Products to order"] == "2"
+    app = shown("forecast", range=str(PRODUCTS), tab="To order", top="5")
+    assert list(app.dataframe[0].value["Product"]) == ["G2", "K1", "G1", "K4", "G3"]
+
+
+@pytest.mark.parametrize("asked", [TOTAL_ALONE, FILMS], ids=str)
+@pytest.mark.parametrize("tab", ["Series", "Back-test", "To order", "Reasons"])
+def test_forecasts_of_what_is_no_product_are_shown(tab: str, asked: DateRange, shown: Shown) -> None:
+    app = shown("forecast", range=str(asked), tab=tab)
+    assert not app.exception
+    assert not app.error
+    assert not app.warning
+    assert app.selectbox(key="range").value == str(asked)
+    assert ("There is nothing to order" in text(app)) == (tab == "To order")
+
+
 def test_what_is_no_choice_is_not_taken_from_the_url(shown: Shown) -> None:
     app = shown("viewing_detail", segment=[WICKED], range="1999-01-01 to 1999-12-31", taste=WICKED)
     assert not app.exception
@@ -121,6 +150,25 @@ def test_a_missing_table_is_named(shown: Shown, sample: Sample, tmp_path: Path) 
     shutil.rmtree(tmp_path / "out" / "parquet" / "viewing_daily")
     app = shown("viewing_detail", folder=tmp_path / "out", contract="CTH100091")
     assert "The table viewing_trend is not there yet" in text(app)
+
+
+def test_without_a_back_test_forecasts_are_shown(shown: Shown, tmp_path: Path) -> None:
+    write_made_up(tmp_path, (DEMAND_FORECAST, DEMAND_HISTORY))
+    app = shown("forecast", folder=tmp_path, range=str(PRODUCTS))
+    assert not app.exception
+    assert metrics(app)["WAPE"] == metrics(app)["Better than naive"] == "–"  # noqa: RUF001
+    assert "There is no back-test: the range is too short for one." in text(app)
+    app = shown("forecast", folder=tmp_path, range=str(PRODUCTS), tab="To order")
+    assert "The table replenishment is not there yet. The job forecast makes it" in text(app)
+
+
+def test_nothing_asked_for_has_no_wape(shown: Shown, tmp_path: Path) -> None:
+    nothing = "UPDATE forecast_backtest SET actual = 0, wape = NULL, bias = NULL, mase = NULL, absolute_error = 0"
+    write_made_up(tmp_path, (DEMAND_FORECAST, DEMAND_HISTORY, FORECAST_BACKTEST, REPLENISHMENT), nothing)
+    app = shown("forecast", folder=tmp_path, range=str(PRODUCTS), tab="Back-test")
+    assert not app.exception
+    assert not app.error
+    assert metrics(app)["WAPE"] == metrics(app)["Better than naive"] == "–"  # noqa: RUF001
 
 
 def test_a_missing_day_is_on_a_banner(shown: Shown, sample: Sample, tmp_path: Path) -> None:
@@ -220,3 +268,28 @@ def test_a_wicked_name_is_only_text(shown: Shown, sample: Sample, tmp_path: Path
     app = shown("viewing_detail", contract=WICKED)
     assert not app.exception
     assert r"\<SCRIPT\>" in app.info[-1].value, "as Markdown has it, the tag is escaped"
+
+
+def test_a_wicked_series_is_only_text(shown: Shown, tmp_path: Path) -> None:
+    wicked = "; ".join(
+        f"UPDATE {table} SET {column} = '{WICKED}' WHERE {column} = '{was}'"
+        for table, column, was in (
+            ("demand_forecast", "series", "G1"),
+            ("demand_history", "series", "G1"),
+            ("demand_forecast", "parent", "Garden"),
+            ("demand_forecast", "reason", "new"),
+            ("replenishment", "product_name", "Product G1"),
+            ("replenishment", "category", "Kitchen"),
+        )
+    )
+    write_made_up(tmp_path, tuple(MADE_UP), wicked)
+    app = shown("forecast", folder=tmp_path, range=str(PRODUCTS), level="product", series=WICKED)
+    assert not app.exception
+    escaped = screen.plain(WICKED)
+    assert f"**{screen.plain('Asked for and expected: ')}{escaped}**" in [one.value for one in app.markdown]
+    assert any(f"A part of {escaped}" in one.value for one in app.caption)
+    app = shown("forecast", folder=tmp_path, range=str(PRODUCTS), tab="To order", category=[WICKED])
+    assert not app.exception
+    assert set(app.dataframe[0].value["Category"]) == {WICKED}
+    app = shown("forecast", folder=tmp_path, range=str(PRODUCTS), tab="Reasons")
+    assert WICKED in list(app.dataframe[0].value["Reason"])

@@ -17,8 +17,10 @@ from etl_spark.cli import main
 from etl_spark.core.dates import DateRange
 from etl_spark.dashboard.report import SUBJECTS, report
 from etl_spark.dashboard.results import ParquetResults, Results
+from etl_spark.pipelines.forecast.tables import DEMAND_FORECAST, DEMAND_HISTORY, REPLENISHMENT
 from tests.committed import golden
-from tests.dashboard.sample import Sample, columns_of, write
+from tests.dashboard.demand import FILMS, MADE_UP, PRODUCTS, TOTAL_ALONE
+from tests.dashboard.sample import Sample, columns_of, fill, write, write_made_up
 
 WICKED_NAME = "<script>document.title = 1</script>"
 
@@ -114,6 +116,67 @@ def test_the_report_of_sales_has_the_numbers_of_its_tables(parquet: Results) -> 
         ).fetchall()
     assert told.figures["Net sales"] == f"{net:,.2f}"
     assert told.figures["Orders"] == f"{orders:,}"
+
+
+def test_the_report_of_forecasts_has_the_best_the_median_and_the_worst_series(parquet: Results) -> None:
+    told = Told(report("forecast", parquet, PRODUCTS)[1])
+    with duckdb.connect() as sql:
+        for table, rows in MADE_UP.items():
+            fill(sql, table, rows)
+        ((pieces,),) = sql.execute(
+            f"SELECT sum(quantity) FROM demand_forecast WHERE level = 'total' AND end_date = '{PRODUCTS.end}'"
+        ).fetchall()
+        ranked = sql.execute(
+            "SELECT series, round(100 * sum(absolute_error) / sum(actual), 1) FROM forecast_backtest "
+            f"WHERE level = 'product' AND model = 'reconciled' AND end_date = '{PRODUCTS.end}' "
+            "GROUP BY series HAVING sum(actual) > 0 ORDER BY sum(absolute_error) / sum(actual), series"
+        ).fetchall()
+        orders = sql.execute(
+            "SELECT product_id, suggested_order::VARCHAR FROM replenishment WHERE suggested_order > 0 "
+            "ORDER BY suggested_order DESC"
+        ).fetchall()
+    assert told.figures["Expected pieces"] == f"{pieces:,.0f}"
+    assert len(ranked) == 7
+    for which, (series, wape) in (("Best", ranked[0]), ("Median", ranked[3]), ("Worst", ranked[-1])):
+        assert f"{which} of 7 series: {series}, WAPE {wape:.1f} %" in told.text
+    assert "Asked for and expected: the total" in told.text
+    assert "All 59 days of 2025-01-01 to 2025-02-28 were read." in told.text
+    for product, pieces in orders:
+        assert told.cells[told.cells.index(f"Product {product}") + 5] == pieces
+
+
+def test_a_report_of_what_is_no_product_has_nothing_to_order(parquet: Results) -> None:
+    for asked, days in ((TOTAL_ALONE, 56), (FILMS, 31)):
+        told = Told(report("forecast", parquet, asked)[1])
+        assert "There is nothing to order: the forecasts of this range are not of products." in told.text
+        assert f"All {days} days of {asked} were read." in told.text
+        assert "missing" not in told.text
+
+
+def test_a_report_without_a_back_test_says_so(tmp_path: Path) -> None:
+    write_made_up(tmp_path, (DEMAND_FORECAST, DEMAND_HISTORY, REPLENISHMENT))
+    told = Told(report("forecast", ParquetResults(tmp_path), PRODUCTS)[1])
+    assert told.figures["WAPE"] == "–"  # noqa: RUF001
+    assert "There is no back-test: the range is too short for one." in told.text
+
+
+def test_a_series_called_script_is_only_text(tmp_path: Path) -> None:
+    renamed = (
+        f"UPDATE {table} SET {column} = '{WICKED_NAME}' WHERE {column} = '{was}'"
+        for table, column, was in (
+            ("demand_forecast", "series", "K1"),
+            ("demand_history", "series", "K1"),
+            ("forecast_backtest", "series", "K1"),
+            ("forecast_backtest", "series", "Kitchen"),
+            ("replenishment", "product_name", "Product K1"),
+        )
+    )
+    write_made_up(tmp_path, change="; ".join(renamed))
+    _, page = report("forecast", ParquetResults(tmp_path), PRODUCTS)
+    body = page[page.rindex("</script></head>") :]
+    assert WICKED_NAME not in body
+    assert f"Best of 7 series: {html.escape(WICKED_NAME)}" in body
+    assert body.count("<script>") == 1
 
 
 def test_the_same_report_comes_of_a_warehouse(mariadb: str, login: None, tmp_path: Path, parquet: Results) -> None:

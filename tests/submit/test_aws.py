@@ -45,6 +45,7 @@ SUBMISSION = Submission(
     conf={"spark.sql.shuffle.partitions": "64", "spark.x": "a b"},
     jars=("s3://bucket/extra.jar",),
     packages=("com.amazon.redshift:redshift-jdbc42:1", "org.apache.hadoop:hadoop-aws:1", "org.mariadb.jdbc:m:1"),
+    requires=(),
     loads_redshift=True,
     secrets={"mysql": "etl/mysql"},
 )

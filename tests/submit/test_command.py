@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from etl_spark.pipelines import PIPELINES
+from etl_spark.submit import package
 from etl_spark.submit.command import main, parse
 
 pytestmark = pytest.mark.default_spark
@@ -69,7 +71,6 @@ def test_what_is_wrong_is_said_in_a_sentence(
 
 
 def test_the_help_names_every_option_and_every_job(capsys: pytest.CaptureFixture[str]) -> None:
-    from etl_spark.pipelines import PIPELINES
     from etl_spark.submit.command import _ONLY
 
     with pytest.raises(SystemExit, match="0"):
@@ -150,6 +151,29 @@ def test_on_yarn_the_driver_is_in_a_container(capsys: pytest.CaptureFixture[str]
     client = dry_run(capsys, "--target", "yarn", "--deploy-mode", "client", *JOB)["conf"]
     assert (client["spark.master"], client["spark.submit.deployMode"]) == ("yarn", "client")
     assert not [one for one in client if "appMasterEnv" in one]
+
+
+@pytest.mark.parametrize(
+    ("job", "requires"),
+    [
+        ("viewing", ()),
+        ("forecast", PIPELINES["forecast"].requires),
+        # The lake has it already.
+        ("publish forecast --sink csv", ()),
+    ],
+)
+def test_what_one_job_alone_needs_goes_with_that_job(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, job: str, requires: tuple[str, ...]
+) -> None:
+    asked = []
+
+    def environment(lock: Path, python: package.Python, packages: tuple[str, ...], cache: Path) -> bytes:
+        asked.append(packages)
+        return b""
+
+    monkeypatch.setattr(package, "environment", environment)
+    dry_run(capsys, "--target", "yarn", *job.split(), *JOB[1:], "--output", "hdfs:///out")
+    assert asked == [(*package.PACKAGES, *requires)]
 
 
 def test_an_evaluation_is_given_no_source(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import sys
 import tarfile
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from etl_spark.core.step import Pipeline
+from etl_spark.pipelines import PIPELINES
 from etl_spark.submit import package
 from etl_spark.submit.package import LOCKS, PACKAGES, ROOT, Package, Python
 from tests.places import ROOT as CHECKOUT
@@ -28,7 +31,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def environment(cache: Path) -> bytes:
     """Made by the real pip."""
-    return package.environment(LOCK, Python(), cache)
+    return package.environment(LOCK, Python(), PACKAGES, cache)
 
 
 def test_the_code_is_the_package_with_its_configuration_and_the_users(tmp_path: Path) -> None:
@@ -88,8 +91,37 @@ def test_the_environment_is_made_once_for_a_lock_and_a_python(cache: Path, envir
     made = sorted(cache.iterdir())
     assert [file.read_bytes() for file in made] == [environment]
     before = made[0].stat().st_mtime_ns
-    assert package.environment(LOCK, Python(), cache) == environment
+    assert package.environment(LOCK, Python(), PACKAGES, cache) == environment
     assert made[0].stat().st_mtime_ns == before
+
+
+def test_what_one_job_alone_needs_goes_with_that_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def install(lock: Path, python: Python, packages: tuple[str, ...], folder: Path) -> None:
+        folder.mkdir()
+        (folder / "installed").write_text(" ".join(packages))
+
+    monkeypatch.setattr(package, "_install", install)
+    place = tmp_path / "place.toml"
+    place.touch()
+    for _ in range(2):  # The second time from the cache.
+        for requires in ((), ("statsforecast",)):
+            files = package.build(
+                "4.0", Python(), requires=requires, place=place, mapping=None, cache=tmp_path / "cache"
+            ).files
+            with tarfile.open(fileobj=io.BytesIO(files[package.ENVIRONMENT])) as archive:
+                content = archive.extractfile("installed")
+                assert content
+                assert content.read().decode().split() == [*PACKAGES, *requires]
+
+
+@pytest.mark.parametrize("pipeline", [one for one in PIPELINES.values() if one.requires], ids=lambda one: one.name)
+def test_the_extra_of_a_jobs_name_installs_what_it_alone_needs(pipeline: Pipeline) -> None:
+    setup = (CHECKOUT / "setup.py").read_text()
+    (extra,) = re.findall(rf'"{pipeline.name}": \[(.*)\],', setup)
+    assert sorted(re.findall(r'"([\w-]+)', extra)) == sorted(pipeline.requires)
+    for lock in LOCKS.values():
+        locked = (CHECKOUT / "requirements" / lock).read_text()
+        assert [name for name in pipeline.requires if f"\n{name}==" not in locked] == []
 
 
 def test_the_same_files_are_packed_alike_wherever_and_in_whatever_order(tmp_path: Path) -> None:

@@ -183,6 +183,14 @@ class Size:
 
 
 @dataclass(frozen=True)
+class Option:
+    """A setting of a pipeline, a whole number, that the command line may give too; and what it counts."""
+
+    name: str
+    doc: str
+
+
+@dataclass(frozen=True)
 class Generator:
     """Makes input like the real one: `generate(asked, output, seed=..., **sizes)` of `module`; returns its files.
 
@@ -213,12 +221,17 @@ def _none(settings: Any) -> int:
     return 0
 
 
+def _always(settings: Any) -> bool:
+    return True
+
+
 @dataclass(frozen=True)
 class Intake:
     """What a pipeline takes in of one source: by which step, and which table has the rows that were turned away.
 
     `days` of the source are looked at, all of `needed` must be there. A day of it matters to what becomes known on
-    the `reach` days after it. All three depend on the run's range and the pipeline's settings.
+    the `reach` days after it. All three depend on the run's range and the pipeline's settings; and so does whether the
+    source is `used` at all.
     """
 
     source: DailyFiles | Extracts | Items | Upstream
@@ -227,6 +240,7 @@ class Intake:
     days: Callable[[DateRange, Any], DateRange] = _asked
     needed: Callable[[DateRange, Any], DateRange] = _asked
     reach: Callable[[Any], int] = _none
+    used: Callable[[Any], bool] = _always
 
     @property
     def judged_column(self) -> str:
@@ -259,7 +273,8 @@ class Stream:
 class Pipeline:
     """A subject's data flow: what it takes in, and the steps after that.
 
-    `settings` is the dataclass that its configuration must fit.
+    `settings` is the dataclass that its configuration must fit. `requires` are the Python packages that this pipeline
+    alone needs: the extra of its name installs them, and they go to a cluster with its job.
     """
 
     name: str
@@ -271,6 +286,13 @@ class Pipeline:
     generator: Generator | None = None
     mart: Mart | None = None
     evaluator: Evaluator | None = None
+    options: tuple[Option, ...] = ()
+    requires: tuple[str, ...] = ()
+
+    @property
+    def reads(self) -> bool:
+        """Whether it has a source outside of the lake."""
+        return not all(isinstance(intake.source, Upstream) for intake in self.intakes)
 
     def audited_as(self, intake: Intake) -> str:
         """The pipeline that load_audit names for what is taken in of a source: each of several has rows of its own."""

@@ -27,7 +27,7 @@ _PAGES = {
     "Rental": (_page(pages.rental_overview, "Rental", "rental", "movie"),),
     "Foresight": (
         _page(pages.churn_overview, "Churn", "churn", "logout"),
-        _page(pages.forecast, "Forecast", "forecast", "trending_up"),
+        _page(pages.forecast_overview, "Forecast", "forecast", "trending_up"),
     ),
     "Data": (
         _page(pages.data_quality, "Data quality", "quality", "fact_check"),

@@ -24,6 +24,7 @@ _TABLES: Mapping[str, tuple[str, ...]] = {
     "rental": ("bridge_film_category", "dim_film", "fact_rental", "film_utilisation", "open_rental", "rental_revenue"),
     "churn": ("churn_dataset", "churn_feature"),
     "churn evaluate": ("churn_calibration", "churn_evaluation"),
+    "forecast": ("demand_forecast", "demand_history", "forecast_backtest", "replenishment"),
 }
 
 REPORTED = tuple(job for job in _TABLES if " " not in job)
@@ -43,6 +44,7 @@ COMMANDS: Mapping[str, str] = {
     "rental": "./scripts/submit.sh rental --start-date 2022-01-01 --end-date 2022-12-31",
     "churn": "./scripts/submit.sh churn --start-date 2024-04-01 --end-date 2024-06-30",
     "churn evaluate": "./scripts/submit.sh churn evaluate",
+    "forecast": "./scripts/submit.sh forecast --start-date 2023-01-01 --end-date 2024-06-30 --horizon 28",
     ANY_JOB: "./scripts/submit.sh viewing --start-date 2022-04-01 --end-date 2022-04-30",
 }
 """What to type for the tables of a job, over its sample."""

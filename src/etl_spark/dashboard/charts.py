@@ -33,6 +33,8 @@ COLOURS: Mapping[str, str] = {
     "Lost": VERMILION,
     "Changed": ORANGE,
     "Unchanged": GREY,
+    "Asked for": BLUE,
+    "Expected": ORANGE,
     "accepted": BLUE,
     "rejected": VERMILION,
 }
@@ -45,25 +47,66 @@ _LONGEST = 24
 Series = Mapping[str, tuple[Sequence[Any], Sequence[Any]]]
 """x and y of each series, by its name."""
 
+Bounds = Mapping[str, tuple[Sequence[Any], Sequence[Any], Sequence[Any]]]
+"""x, lower and upper bound of each band, by its name, the widest first."""
+
 
 def lines(series: Series, *, x: str, y: str, unit: str = "", points: bool = False) -> go.Figure:
     """One line per series over time; `x` and `y` are the titles of the axes, `unit` is said after a value."""
-    plot = go.Figure(
-        [
-            go.Scatter(
-                x=list(xs),
-                y=_numbers(ys),
-                name=_text(name),
-                mode="lines+markers" if points or len(xs) < 3 else "lines",
-                line={"color": colour(name, place), "width": 2},
-                hovertemplate=f"%{{y:,.2~f}}{_said(unit)}",
-            )
-            for place, (name, (xs, ys)) in enumerate(series.items())
-        ]
+    return _over_time(_line_traces(series, unit, points=points), series, x, y)
+
+
+def bands(series: Series, bounds: Bounds, *, x: str, y: str, unit: str = "") -> go.Figure:
+    """Lines as of lines(), before an area between the bounds of each band, each of a stronger orange."""
+    areas = [
+        trace
+        for place, (name, of_band) in enumerate(bounds.items(), 1)
+        for trace in _area(name, *of_band, shade=f"rgba(230,159,0,{place / 5})")
+    ]
+    return _over_time([*areas, *_line_traces(series, unit)], series, x, y)
+
+
+def _area(
+    name: str, xs: Sequence[Any], lows: Sequence[Any], highs: Sequence[Any], *, shade: str
+) -> tuple[go.Scatter, go.Scatter]:
+    """The lower bound, and the upper one with the area down to it and what stands beside the pointer of both."""
+    low, high = _numbers(lows), _numbers(highs)
+    unseen = {"mode": "lines", "line": {"width": 0}, "x": list(xs)}
+    upper = go.Scatter(
+        y=high,
+        name=_text(name),
+        fill="tonexty",
+        fillcolor=shade,
+        customdata=low,
+        hovertemplate="%{customdata:,.2~f} to %{y:,.2~f}",
+        **unseen,
     )
+    if len(xs) == 1:
+        # Between two points there is no area.
+        down = [(top or 0) - (bottom or 0) for bottom, top in zip(low, high, strict=True)]
+        upper.error_y = {"array": [0], "arrayminus": down, "color": shade, "thickness": 12, "width": 0}
+    return go.Scatter(y=low, hoverinfo="skip", showlegend=False, **unseen), upper
+
+
+def _line_traces(series: Series, unit: str, *, points: bool = False) -> list[go.Scatter]:
+    return [
+        go.Scatter(
+            x=list(xs),
+            y=_numbers(ys),
+            name=_text(name),
+            mode="lines+markers" if points or len(xs) < 3 else "lines",
+            line={"color": colour(name, place), "width": 2},
+            hovertemplate=f"%{{y:,.2~f}}{_said(unit)}",
+        )
+        for place, (name, (xs, ys)) in enumerate(series.items())
+    ]
+
+
+def _over_time(traces: Sequence[go.Scatter], series: Series, x: str, y: str) -> go.Figure:
+    plot = go.Figure(traces)
     plot.update_layout(hovermode="x unified")
     _days(plot, [day for xs, _ in series.values() for day in xs])
-    return _framed(plot, x, y, legend=len(series) > 1)
+    return _framed(plot, x, y, legend=len(traces) > 1)
 
 
 def stacked_days(series: Series, *, x: str, y: str, unit: str = "") -> go.Figure:
@@ -95,12 +138,20 @@ def bars(
     unit: str = "",
     colours: bool = False,
     one_colour: str = BLUE,
+    below_zero: str = "",
     longest: int = _LONGEST,
 ) -> go.Figure:
-    """One lying bar per row, the first on top, with its value beside it; `x` is the title of the values."""
+    """One lying bar per row, the first on top, with its value beside it; `x` is the title of the values.
+
+    They are of `one_colour`, or of `colours` by their names; those less than 0 of `below_zero`, where that is given.
+    """
     names = [_text(row[name]) for row in rows]
     labels = [_cut(str(row[name]), longest) for row in rows]
     values = _numbers([row[value] for row in rows])
+    shades = [colour(str(row[name]), 0) if colours else one_colour for row in rows]
+    signed = [0.0, *(number for number in values if number is not None)]
+    if below_zero:
+        shades = [below_zero if number and number < 0 else one for number, one in zip(values, shades, strict=True)]
     plot = go.Figure(
         go.Bar(
             # The place, and not the name: two products may have the same one.
@@ -108,7 +159,7 @@ def bars(
             x=values,
             orientation="h",
             customdata=names,
-            marker={"color": [colour(str(row[name]), 0) if colours else one_colour for row in rows]},
+            marker={"color": shades},
             text=[short(number) for number in values],
             textposition="auto",
             textangle=0,
@@ -122,7 +173,12 @@ def bars(
         autorange="reversed",
         showgrid=False,
     )
-    return _framed(plot, x, y, height=max(220, 90 + 26 * len(names)), labels=labels)
+    framed = _framed(plot, x, y, height=max(220, 90 + 26 * len(names)), labels=labels)
+    if min(signed) < 0:
+        # Room for what stands beside a short bar on either side of 0.
+        room = (max(signed) - min(signed)) / 5
+        framed.update_xaxes(range=[min(signed) - room, max(signed) + room])
+    return framed
 
 
 def histogram(bins: Sequence[tuple[str, int | Decimal]], *, x: str, y: str, unit: str = "") -> go.Figure:
@@ -274,11 +330,11 @@ def _days(plot: go.Figure, days: Sequence[Any]) -> None:
     """A tick on each day where there are few; between days there is nothing."""
     found = {day for day in days if isinstance(day, date)}
     if found:
-        few = len(found) <= 7
+        few, long = len(found) <= 7, (max(found) - min(found)).days > 120
         plot.update_xaxes(
             type="date",
             hoverformat="%a, %d %b %Y",
-            tickformat="%d %b" if len(found) <= 120 else "%b %Y",
+            tickformat=("%d %b\n%Y" if few else "%b %Y") if long else "%d %b",
             **({"tickmode": "array", "tickvals": sorted(found)} if few else {"nticks": 8}),
         )
 

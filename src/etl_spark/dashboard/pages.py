@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import streamlit as st
 
 from etl_spark.core.dates import DateRange
-from etl_spark.dashboard import churn, quality, rental, sales, viewing
+from etl_spark.dashboard import churn, forecast, quality, rental, sales, viewing
 from etl_spark.dashboard.queries import AUDITED, ranges
-from etl_spark.dashboard.results import MissingTableError, Query, Results
+from etl_spark.dashboard.results import MissingTableError, Query, Results, Rows
 from etl_spark.dashboard.screen import (
     NothingThereError,
     pick_days,
@@ -71,24 +72,33 @@ def viewing_detail(results: Results, read: Read) -> None:
         shown = read(viewing.users(asked, picked, viewing.MOST_SHOWN))
         (whole,) = read(viewing.seconds_by_category(asked, picked))
         show_sheet(viewing.sheet_of_users(shown, whole["users"]))
-        st.download_button(
-            "Download as CSV",
-            lambda: _csv(results, asked, picked),
-            file_name=f"viewing_{asked.start}_{asked.end}.csv",
-            mime="text/csv",
-            on_click="ignore",
-            help=f"The profiles of those picked, the {viewing.MOST_DOWNLOADED:,} who watched most at the most.",
+        _offer_csv(
+            lambda: results.rows(viewing.users(asked, picked, viewing.MOST_DOWNLOADED)),
+            tuple(viewing.PROFILE_COLUMNS),
+            f"viewing_{asked.start}_{asked.end}.csv",
+            asked,
+            f"The profiles of those picked, the {viewing.MOST_DOWNLOADED:,} who watched most at the most.",
         )
     else:
         st.info("Nobody is in this selection. Take a filter away.")
     _one_contract(read, asked)
 
 
-def _csv(results: Results, asked: DateRange, picked: viewing.Picked) -> bytes:
-    rows = results.rows(viewing.users(asked, picked, viewing.MOST_DOWNLOADED))
+def _offer_csv(found: Callable[[], Rows], columns: Sequence[str], file_name: str, asked: DateRange, what: str) -> None:
+    """A button that writes `columns` of what is `found` then; the whole of it is not kept."""
+    st.download_button(
+        "Download as CSV",
+        lambda: _csv(found(), columns, asked),
+        file_name=file_name,
+        mime="text/csv",
+        on_click="ignore",
+        help=what,
+    )
+
+
+def _csv(rows: Rows, columns: Sequence[str], asked: DateRange) -> bytes:
     text = io.StringIO()
-    names = ["start_date", "end_date", *viewing.PROFILE_COLUMNS]
-    out = csv.DictWriter(text, names, extrasaction="ignore")
+    out = csv.DictWriter(text, ["start_date", "end_date", *columns], extrasaction="ignore")
     out.writeheader()
     out.writerows({"start_date": asked.start, "end_date": asked.end, **row} for row in rows)
     return text.getvalue().encode()
@@ -285,11 +295,65 @@ def churn_overview(results: Results, read: Read) -> None:
     show_section(churn.models(read, asked))
 
 
-def forecast(results: Results, read: Read) -> None:
+def forecast_overview(results: Results, read: Read) -> None:
     st.header("Forecast")
-    raise NothingThereError(
-        "There are no forecasts yet: the job forecast makes them, which this version does not have."
+    asked = pick_range(read, "demand_forecast")
+    for pipeline in forecast.audited(read, asked):
+        show_coverage(read, pipeline, asked)
+    glance = forecast.glance(read, asked)
+    if not glance.figures:
+        raise NothingThereError(f"Nothing was forecast of {asked}.")
+    show_section(glance, title=False)
+    _show_tabs(
+        read,
+        asked,
+        {
+            "Series": _one_series,
+            "Back-test": _backtest,
+            "To order": partial(_to_order, results),
+            "Reasons": _reasons,
+        },
     )
+
+
+def _one_series(read: Read, asked: DateRange) -> None:
+    left, right = st.columns(2)
+    with left:
+        level = _pick_one("Level", "level", list(forecast.levels(read, asked)))
+    with right:
+        series = _pick_one("Series", "series", _choices(read, forecast.choices(asked, level)))
+    show_chart(forecast.chart_of(read, asked, level, series))
+
+
+def _pick_one(label: str, key: str, options: Sequence[str]) -> str:
+    return st.selectbox(label, options, key=key, bind="query-params") or options[0]
+
+
+def _backtest(read: Read, asked: DateRange) -> None:
+    show_section(forecast.backtest(read, asked), title=False)
+
+
+def _to_order(results: Results, read: Read, asked: DateRange) -> None:
+    if not forecast.has_products(forecast.levels(read, asked)):
+        st.info(plain(forecast.NO_PRODUCTS))
+        return
+    left, right = st.columns(2)
+    with left:
+        categories = pick_many("Category", "category", _choices(read, forecast.categories(asked)))
+    with right:
+        top = st.slider("Products listed", 5, forecast.MOST_ORDERS, 20, key="top", bind="query-params")
+    show_section(forecast.order_list(read, asked, categories, top), title=False)
+    _offer_csv(
+        lambda: results.rows(forecast.orders(asked, categories, forecast.MOST_DOWNLOADED)),
+        forecast.DOWNLOADED,
+        f"replenishment_{asked.start}_{asked.end}.csv",
+        asked,
+        f"The products of the selection, the {forecast.MOST_DOWNLOADED:,} of which most is to be ordered at the most.",
+    )
+
+
+def _reasons(read: Read, asked: DateRange) -> None:
+    show_section(forecast.reasons(read, asked), title=False)
 
 
 def about(results: Results, read: Read) -> None:
@@ -300,6 +364,7 @@ def about(results: Results, read: Read) -> None:
         ("Sales", sales.DEFINITIONS),
         ("Rental", rental.DEFINITIONS),
         ("Churn", churn.DEFINITIONS),
+        ("Forecast", forecast.DEFINITIONS),
         ("Data quality", quality.DEFINITIONS),
     ):
         st.subheader(title)

@@ -66,6 +66,8 @@ AUDITED: Mapping[str, tuple[tuple[str, ...], str]] = {
     "sales": (("orders",), "no order"),
     "rental": (("rental", "payment"), "neither a rental nor a payment"),
     "churn.web": (("web",), "no web log"),
+    "forecast.sales": (("order_items",), "nothing of the sales job"),
+    "forecast.rentals": (("rental",), "nothing of the rental job"),
 }
 """Of each audited source that has days: its tables that must have rows of a day, and what is said where none has."""
 

@@ -18,7 +18,7 @@ from plotly.offline import get_plotlyjs
 from etl_spark import __version__
 from etl_spark.core.dates import DateRange
 from etl_spark.core.errors import EtlError, InputError
-from etl_spark.dashboard import churn, quality, rental, sales, viewing
+from etl_spark.dashboard import churn, forecast, quality, rental, sales, viewing
 from etl_spark.dashboard.catalog import COMMANDS
 from etl_spark.dashboard.queries import AUDITED, ranges
 from etl_spark.dashboard.results import MissingTableError, Place, Results
@@ -27,15 +27,17 @@ from etl_spark.dashboard.shown import Chart, Figure, Read, Section, Sheet, writt
 _WIDTH = 700
 """Pixels of a chart: what fits on a page of A4."""
 
+Audited = Callable[[Read, DateRange], tuple[str, ...]]
+
 
 @dataclass(frozen=True)
 class Subject:
-    """What a report is of: `table` tells the ranges that there are, `audits` are its sources in load_audit."""
+    """What a report is of: `table` tells the ranges that there are, `audits` the sources of one in load_audit."""
 
     title: str
     table: str
     sections: Callable[[Read, DateRange], Sequence[Section]]
-    audits: tuple[str, ...]
+    audits: Audited
     definitions: Mapping[str, str]
     looks_at: Callable[[Read, DateRange], DateRange] = lambda _, asked: asked
     """The days that must have been read for the results of a range."""
@@ -72,22 +74,37 @@ def _of_rental(read: Read, asked: DateRange) -> Sequence[Section]:
     )
 
 
+def _of_forecast(read: Read, asked: DateRange) -> Sequence[Section]:
+    return (
+        forecast.glance(read, asked),
+        forecast.backtest(read, asked),
+        forecast.outlook(read, asked),
+        forecast.order_list(read, asked, (), 25),
+        forecast.reasons(read, asked),
+    )
+
+
 def _of_churn(read: Read, asked: DateRange) -> Sequence[Section]:
     return churn.dataset(read), churn.models(read, asked)
 
 
+def _always(*pipelines: str) -> Audited:
+    return lambda read, asked: pipelines
+
+
 SUBJECTS: Mapping[str, Subject] = {
-    "viewing": Subject("Viewing", "viewing_profile", _of_viewing, ("viewing",), viewing.DEFINITIONS),
-    "sales": Subject("Sales", "sales_summary", _of_sales, ("sales",), sales.DEFINITIONS),
-    "rental": Subject("Rental", "rental_revenue", _of_rental, ("rental",), rental.DEFINITIONS),
+    "viewing": Subject("Viewing", "viewing_profile", _of_viewing, _always("viewing"), viewing.DEFINITIONS),
+    "sales": Subject("Sales", "sales_summary", _of_sales, _always("sales"), sales.DEFINITIONS),
+    "rental": Subject("Rental", "rental_revenue", _of_rental, _always("rental"), rental.DEFINITIONS),
     "churn": Subject(
         "Churn",
         "churn_evaluation",
         _of_churn,
-        ("churn.web", "churn.sales", "churn.social"),
+        _always("churn.web", "churn.sales", "churn.social"),
         churn.DEFINITIONS,
         lambda read, asked: churn.web_days(read) or asked,
     ),
+    "forecast": Subject("Forecast", "demand_forecast", _of_forecast, forecast.audited, forecast.DEFINITIONS),
 }
 """What there are reports of, by the name of the job."""
 
@@ -126,9 +143,10 @@ def report(job: str, found: Results, asked: DateRange | None) -> tuple[DateRange
         )
     asked = asked or there[0]
     days = subject.looks_at(found.rows, asked)
-    coverages = [quality.coverage(found.rows, one, days) for one in subject.audits if one in AUDITED]
+    audits = subject.audits(found.rows, asked)
+    coverages = [quality.coverage(found.rows, one, days) for one in audits if one in AUDITED]
     sections = [one for one in subject.sections(found.rows, asked) if one.figures or one.charts or one.note]
-    accounts = [_account(found, one, days) for one in subject.audits]
+    accounts = [_account(found, one, days) for one in audits]
     return asked, _page(subject, found.place, asked, coverages, [*sections, *(one for one in accounts if one)])
 
 
@@ -271,6 +289,7 @@ figcaption { font-weight: 600; }
 table { border-collapse: collapse; width: 100%; font-size: 13px; }
 th, td { text-align: right; padding: 4px 8px; border-bottom: 1px solid #e2e6eb; }
 th.text, td.text, th.day, td.day { text-align: left; }
+td:not(.text) { white-space: nowrap; }
 dt { font-weight: 600; margin-top: 8px; }
 dd { margin: 0 0 0 16px; }
 @page { size: A4; margin: 12mm; }

@@ -20,7 +20,7 @@ from etl_spark.dashboard import quality
 from etl_spark.dashboard.catalog import COMMANDS, MADE_BY
 from etl_spark.dashboard.queries import ranges
 from etl_spark.dashboard.results import RESULTS_VARIABLE, URL_VARIABLE, MissingTableError, Place, Query, Results, Rows
-from etl_spark.dashboard.shown import Chart, Figure, Kind, Read, Section, Sheet, written
+from etl_spark.dashboard.shown import NOTHING, Chart, Figure, Kind, Read, Section, Sheet, written
 
 _LOGGER = logging.getLogger("etl_spark.dashboard")
 _CHART: dict[str, Any] = {"displayModeBar": False}
@@ -188,7 +188,7 @@ def show_sheet(sheet: Sheet) -> None:
     right = st.column_config.Column(alignment="right")
     numbers = {heading: right for heading, kind in sheet.columns.values() if kind not in ("text", "day")}
     height: Any = "content" if len(sheet.rows) <= _ROWS_IN_FULL else "auto"
-    st.dataframe(shown, hide_index=True, column_config=numbers, height=height, alt=sheet.title)
+    st.dataframe(shown, hide_index=True, column_config=numbers, height=height, placeholder=NOTHING, alt=sheet.title)
 
 
 def _sortable(value: Any) -> Any:

@@ -53,7 +53,7 @@ class Chart:
         return f"{self.title}. {self.note}".strip()
 
 
-Kind = Literal["text", "count", "money", "hours", "percent", "day", "decimal", "number"]
+Kind = Literal["text", "count", "money", "hours", "percent", "day", "decimal", "pieces", "number"]
 """How a column is written. A `number` is written already, to its last digit, and stands to the right."""
 
 
@@ -147,7 +147,8 @@ def written(value: object, kind: Kind) -> str:
     if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
         match kind:
             case "count":
-                return f"{value:,}"
+                # Beside one that is not known, a whole number is no int any more.
+                return f"{round(value):,}"
             case "money":
                 return f"{_rounded(value, 2):,}"
             case "hours":
@@ -156,6 +157,8 @@ def written(value: object, kind: Kind) -> str:
                 return percent(value)
             case "decimal":
                 return f"{_rounded(value, 3):,}"
+            case "pieces":
+                return f"{_rounded(value, 1):,}"
     return str(value)
 
 

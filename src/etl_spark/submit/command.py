@@ -182,6 +182,7 @@ def _by_spark_submit(options: argparse.Namespace, submission: Submission, cache:
     files = package.build(
         "4.0" if pyspark.__version__.startswith("4.") else "3.5",
         package.Python(),
+        requires=submission.requires,
         place=submission.place,
         mapping=submission.mapping,
         cache=cache,
@@ -220,6 +221,7 @@ def _by_emr(options: argparse.Namespace, submission: Submission, cache: Path) ->
     files = package.build(
         aws.spark_line(service.release),
         package.Python(machine=service.machine),
+        requires=submission.requires,
         place=submission.place,
         mapping=submission.mapping,
         cache=cache,
@@ -255,6 +257,7 @@ def _submission(options: argparse.Namespace, job: Sequence[str]) -> tuple[Submis
         file=place,
         source=getattr(asked, "source", None),
         mapping=mapping,
+        given=cli.given_settings(asked) if name in PIPELINES else None,
         # A command that takes no source reads the lake.
         reads="source" in asked,
     )
@@ -278,6 +281,7 @@ def _submission(options: argparse.Namespace, job: Sequence[str]) -> tuple[Submis
             conf=config.spark_options({key: value for key, value in conf.items() if key not in left_out}, place),
             jars=tuple((options.jars or "").split(",")) if options.jars else (),
             packages=tuple(packages(found, sinks, (source, output))),
+            requires=PIPELINES[name].requires if name in PIPELINES else (),
             loads_redshift="redshift" in sinks,
             secrets={**found.secrets, **_secrets(options.secret)},
         ),

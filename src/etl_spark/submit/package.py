@@ -31,7 +31,7 @@ PLACE, MAPPING = "place", "mapping"
 """What the configuration files that a user named are called there: `--config place`, `--mapping mapping`."""
 
 PACKAGES = ("dacite", "findspark", "PyMySQL", "SQLAlchemy", "boto3", "scipy", "textblob")
-"""The third-party packages that a run may import. pyspark and Delta are the cluster's."""
+"""The third-party packages that a run of any job may import. pyspark and Delta are the cluster's."""
 
 LOCKS = {"3.5": "spark-3.5.txt", "4.0": "spark-4.0.txt"}
 
@@ -57,11 +57,13 @@ class Python:
     machine: str = "x86_64"
 
 
-def build(spark: str, python: Python, *, place: Path, mapping: Path | None, cache: Path) -> Package:
-    """All that the jobs need on a cluster of that Spark line.
+def build(
+    spark: str, python: Python, *, requires: tuple[str, ...], place: Path, mapping: Path | None, cache: Path
+) -> Package:
+    """All that a job needs on a cluster of that Spark line.
 
-    `place` is the configuration of the place, and `mapping` that of a flat file. Third-party packages are kept in
-    `cache`. Raises EtlError where they cannot be had.
+    `requires` are the packages that it alone needs. `place` is the configuration of the place, and `mapping` that of a
+    flat file. Third-party packages are kept in `cache`. Raises EtlError where they cannot be had.
     """
     entries = sorted((ROOT / "jobs").glob("*.py"))
     if not entries:
@@ -69,7 +71,7 @@ def build(spark: str, python: Python, *, place: Path, mapping: Path | None, cach
     return Package(
         {
             CODE: code(place, mapping),
-            ENVIRONMENT: environment(ROOT / "requirements" / LOCKS[spark], python, cache),
+            ENVIRONMENT: environment(ROOT / "requirements" / LOCKS[spark], python, (*PACKAGES, *requires), cache),
             **{entry.name: entry.read_bytes() for entry in entries},
         }
     )
@@ -91,35 +93,35 @@ def code(place: Path, mapping: Path | None) -> bytes:
     return stream.getvalue()
 
 
-def environment(lock: Path, python: Python, cache: Path) -> bytes:
-    """PACKAGES and what they need, at the versions of `lock`, as wheels for `python`, in a tar.gz.
+def environment(lock: Path, python: Python, packages: tuple[str, ...], cache: Path) -> bytes:
+    """`packages` and what they need, at the versions of `lock`, as wheels for `python`, in a tar.gz.
 
     It works in any folder, on any Linux with that Python: it has no interpreter, and no path of this machine.
     """
-    key = hashlib.sha256(f"{lock.read_text(encoding='utf-8')}{PACKAGES}{python}".encode()).hexdigest()[:16]
+    key = hashlib.sha256(f"{lock.read_text(encoding='utf-8')}{packages}{python}".encode()).hexdigest()[:16]
     kept = cache / f"environment-{key}.tar.gz"
     if not kept.is_file():
         kept.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as folder:
-            _install(lock, python, Path(folder) / "packages")
+            _install(lock, python, packages, Path(folder) / "packages")
             draft = Path(folder) / kept.name
             draft.write_bytes(packed(Path(folder) / "packages"))
             os.replace(draft, kept)
     return kept.read_bytes()
 
 
-def _install(lock: Path, python: Python, folder: Path) -> None:
+def _install(lock: Path, python: Python, packages: tuple[str, ...], folder: Path) -> None:
     platforms = [f"manylinux{one}_{python.machine}" for one in ("2014", "_2_17", "_2_28")]
     command = [
         *(sys.executable, "-m", "pip", "install", "--quiet", "--no-input", "--no-compile", "--target", str(folder)),
         *("--only-binary=:all:", "--implementation", "cp", "--python-version", python.version),
         *(argument for platform in platforms for argument in ("--platform", platform)),
-        *("--constraint", str(lock), *PACKAGES),
+        *("--constraint", str(lock), *packages),
     ]
     run = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     if run.returncode:
         said = (run.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise EtlError(f"pip cannot get {', '.join(PACKAGES)} for Python {python.version}, is there a network? {said}")
+        raise EtlError(f"pip cannot get {', '.join(packages)} for Python {python.version}, is there a network? {said}")
 
 
 def packed(folder: Path) -> bytes:

@@ -15,7 +15,8 @@ class Submission:
 
     `arguments` are what the user wrote behind the job, untouched, and `label` is what the run is called. `source` and
     `output` are where rows come from and go to; no `source` is read where it is empty. `conf` are Spark's options,
-    `jars` and `packages` what it must have beside Delta. `secrets` are names of secrets, by that of a source or sink.
+    `jars` and `packages` what it must have beside Delta, and `requires` the Python packages that this job alone needs.
+    `secrets` are names of secrets, by that of a source or sink.
     """
 
     job: str
@@ -28,6 +29,7 @@ class Submission:
     conf: Mapping[str, str]
     jars: Sequence[str]
     packages: Sequence[str]
+    requires: tuple[str, ...]
     loads_redshift: bool
     secrets: Mapping[str, str]
 

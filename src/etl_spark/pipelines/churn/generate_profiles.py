@@ -123,7 +123,7 @@ def _items(today: int, shop: Shop, habits: Habits) -> dict[int, str]:
     has_points = random.random(count) >= NO_POINTS_SHARE
     opt_ins = habits.opt_ins(today).T
     columns = (opt_ins, registered, second, habits.plans(today), points, has_points)
-    rows = zip(customer_rows(shop), *(column.tolist() for column in columns), strict=True)
+    rows = zip(customer_rows(shop.seed, registered), *(column.tolist() for column in columns), strict=True)
     return {
         number: _item(row, f"{date.fromordinal(on)}T{_clock(at)}Z", PLANS[plan], wanted, points if has else None)
         for number, (row, wanted, on, at, plan, points, has) in enumerate(rows)

@@ -216,6 +216,19 @@ def generate(
     if asked.start < OPENED:
         raise UsageError(f"the shop opened on {OPENED}: there are no orders on {asked.start}")
     shop = Shop(seed, orders_per_day, customers_of(seed, customers), products_of(seed, products))
+    who = shop.customers
+    return write_extracts(
+        output,
+        customers=_spoiled(customer_rows(seed, who.registered), "customers", who.faults),
+        products=_product_rows(shop),
+        days=(_texts(shop, placed) for placed in days_of_orders(shop, asked)),
+    )
+
+
+def write_extracts(
+    output: Path, *, customers: Iterable[Row], products: Iterable[Row], days: Iterable[tuple[str, str]]
+) -> list[Path]:
+    """Writes the four files of COLUMNS; `days` are the texts of each day's orders and of their items."""
     output.mkdir(parents=True, exist_ok=True)
     files = {name: output / f"{name}.csv" for name in COLUMNS}
     with ExitStack() as stack:
@@ -223,17 +236,13 @@ def generate(
             name: stack.enter_context(file.with_suffix(".draft").open("w", encoding="utf-8", newline=""))
             for name, file in files.items()
         }
-        for name, rows in (
-            ("customers", _spoiled(customer_rows(shop), "customers", shop.customers.faults)),
-            ("products", _product_rows(shop)),
-        ):
+        for name, rows in (("customers", customers), ("products", products)):
             writer = csv.writer(streams[name], lineterminator="\n")
             writer.writerow(COLUMNS[name])
             writer.writerows(row.values() for row in rows)
         for name in ("orders", "order_items"):
             streams[name].write(",".join(COLUMNS[name]) + "\n")
-        for day in days_of_orders(shop, asked):
-            orders, items = _texts(shop, day)
+        for orders, items in days:
             streams["orders"].write(orders)
             streams["order_items"].write(items)
     return [file.with_suffix(".draft").rename(file) for file in files.values()]
@@ -301,13 +310,12 @@ def products_of(seed: int, count: int) -> Products:
     return Products(thing, companion, popularity, cents, below(random, PRICE_DAYS, count), faults)
 
 
-def customer_rows(shop: Shop) -> Iterator[Row]:
-    """All customers, as they are before faults."""
-    who = shop.customers
-    random = np.random.default_rng([shop.seed, 3])
-    count = who.registered.size
-    words = words_of(shop.seed)
-    columns = (who.registered, below(random, len(LOCALES), count), *(below(random, WORDS, count) for _ in range(4)))
+def customer_rows(seed: int, registered: Ints) -> Iterator[Row]:
+    """All customers, by the ordinals of the days on which they registered, as they are before faults."""
+    random = np.random.default_rng([seed, 3])
+    count = registered.size
+    words = words_of(seed)
+    columns = (registered, below(random, len(LOCALES), count), *(below(random, WORDS, count) for _ in range(4)))
     return (
         {
             "customer_id": customer_id(number),
@@ -316,9 +324,9 @@ def customer_rows(shop: Shop) -> Iterator[Row]:
             "address": ADDRESSES[number % len(ADDRESSES)].format(words.streets[locale][street], number % 90 + 1),
             "city": words.cities[locale][city],
             "country": words.countries[locale],
-            "registration_date": str(date.fromordinal(registered)),
+            "registration_date": str(date.fromordinal(day)),
         }
-        for number, (registered, locale, name, street, city, account) in enumerate(tuples(columns))
+        for number, (day, locale, name, street, city, account) in enumerate(tuples(columns))
     )
 
 
@@ -332,9 +340,9 @@ def _product_rows(shop: Shop) -> Iterator[Row]:
     rows = (
         {
             "product_id": product_id(number),
-            "product_name": f"{_brand(brands, number // len(THINGS))} {thing}",
+            "product_name": f"{brand_name(brands, number // len(THINGS))} {thing}",
             "category": category,
-            "price": _price(cents[number]),
+            "price": price_text(cents[number]),
             "stock_quantity": str(stock[number]),
         }
         for number, (thing, category, _) in enumerate(things)
@@ -344,12 +352,18 @@ def _product_rows(shop: Shop) -> Iterator[Row]:
 
 def days_of_orders(shop: Shop, asked: DateRange) -> Iterator[Orders]:
     """Each day's, as they are before faults."""
+    return with_returns(asked, lambda today: _sales(shop, today))
+
+
+def with_returns(asked: DateRange, sales: Callable[[int], tuple[Ints, Lines]]) -> Iterator[Orders]:
+    """Each day's orders: of `sales`, which tells the customer of each order of a day and the lines of all, and of what
+    comes back by then."""
     recent: deque[Lines] = deque(maxlen=LONGEST_RETURN)
     for today in range(asked.start.toordinal() - LONGEST_RETURN, asked.end.toordinal() + 1):
-        buyers, sold = _sales(shop, today)
+        buyers, sold = sales(today)
         if today >= asked.start.toordinal():
             due = np.concatenate([lines[lines["back_on"] == today] for lines in recent])
-            yield Orders(today, *_with_returns(buyers, sold, due))
+            yield Orders(today, *_with_due(buyers, sold, due))
         recent.append(sold[sold["back_on"] > 0])
 
 
@@ -388,7 +402,7 @@ def _buyers(random: np.random.Generator, shop: Shop, today: int) -> Ints:
     return shuffled(random, np.concatenate((newcomers, regulars)))[:count]
 
 
-def _with_returns(buyers: Ints, sold: Lines, due: Lines) -> tuple[Ints, Lines]:
+def _with_due(buyers: Ints, sold: Lines, due: Lines) -> tuple[Ints, Lines]:
     """What is due comes back in an order that its customer has today, or else in one more, at the end of the day."""
     customers = np.concatenate((buyers, np.setdiff1d(due["customer"], buyers)))
     by_customer = np.argsort(customers, kind="stable")
@@ -404,8 +418,14 @@ def texts_random(shop: Shop, today: int) -> np.random.Generator:
 
 
 def _texts(shop: Shop, placed: Orders) -> tuple[str, str]:
+    random = texts_random(shop, placed.today)
+    orders, items = text_lines(random, placed)
+    return _day_text(random, placed.today, "orders", orders), _day_text(random, placed.today, "order_items", items)
+
+
+def text_lines(random: np.random.Generator, placed: Orders) -> tuple[list[str], list[str]]:
+    """A day's orders and their items as they are before faults, with no line ends."""
     today, customers, lines = placed.today, placed.customers, placed.lines
-    random = texts_random(shop, today)
     day = date.fromordinal(today)
     seconds = placed.seconds(random)
     orders = [f"O{day:%Y%m%d}{number:06}" for number in range(1, customers.size + 1)]
@@ -416,10 +436,10 @@ def _texts(shop: Shop, placed: Orders) -> tuple[str, str]:
     place = np.arange(lines.size) - np.searchsorted(lines["order"], lines["order"]) + 1
     columns = (lines[name].tolist() for name in ("order", "product", "quantity", "cents"))
     item_lines = [
-        f"{orders[order]}-{line},{orders[order]},{product_id(product)},{quantity},{_price(cents)}"
+        f"{orders[order]}-{line},{orders[order]},{product_id(product)},{quantity},{price_text(cents)}"
         for line, order, product, quantity, cents in zip(place.tolist(), *columns, strict=True)
     ]
-    return _day_text(random, today, "orders", order_lines), _day_text(random, today, "order_items", item_lines)
+    return order_lines, item_lines
 
 
 def _day_text(random: np.random.Generator, today: int, file: str, lines: list[str]) -> str:
@@ -454,7 +474,7 @@ def tuples(columns: Sequence[Ints]) -> Iterator[tuple[int, ...]]:
         yield from zip(*(column[start : start + CHUNK].tolist() for column in columns), strict=True)
 
 
-def _brand(brands: Sequence[str], number: int) -> str:
+def brand_name(brands: Sequence[str], number: int) -> str:
     again, place = divmod(number, len(brands))
     return f"{brands[place]} {again + 1}" if again else brands[place]
 
@@ -467,7 +487,7 @@ def product_id(number: int) -> str:
     return f"P{number + 1:05}"
 
 
-def _price(cents: int) -> str:
+def price_text(cents: int) -> str:
     return f"{cents // 100}.{cents % 100:02}"
 
 

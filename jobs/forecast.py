@@ -1,0 +1,3 @@
+from etl_spark.cli import run_job
+
+run_job("forecast")

@@ -1,0 +1,1 @@
+"""Demand forecasts with an honest back-test, and what to reorder."""
