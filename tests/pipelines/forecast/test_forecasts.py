@@ -155,10 +155,12 @@ def test_an_order_is_what_is_expected_and_safe_less_what_is_there(made: tuple[li
     assert by_product["P1"].span_count == 4
 
 
+@pytest.mark.default_spark
 def test_partitions_and_order_change_nothing(spark: SparkSession, made: tuple[list[Row], list[Row], list[Row]]) -> None:
     assert built(spark, history(spark).repartition(5, "period_date")) == made
 
 
+@pytest.mark.default_spark
 def test_later_days_change_no_row_of_an_earlier_origin(
     spark: SparkSession, made: tuple[list[Row], list[Row], list[Row]]
 ) -> None:
