@@ -88,8 +88,10 @@ def foretold(history: DataFrame, ahead: tuple[date, ...], settings: Settings, or
             [(*key, *astuple(point)) for point in points(one, ahead, settings, origins)], columns=_POINTS.names
         )
 
-    grouped = history.withColumn("quantity", F.col("quantity").cast("double")).groupBy(*_SERIES)
-    made = grouped.applyInPandas(of_series, _POINTS)
+    # By number, as else Spark puts so few bytes together in two or three parts: a series is few bytes and much work.
+    parts = int(history.sparkSession.conf.get("spark.sql.shuffle.partitions") or "200")
+    spread = history.withColumn("quantity", F.col("quantity").cast("double")).repartition(parts, *_SERIES)
+    made = spread.groupBy(*_SERIES).applyInPandas(of_series, _POINTS)
     return made.withColumns({name: F.col(name).cast(PIECES) for name in (*_FIGURES, "actual", "naive_error")})
 
 
