@@ -13,9 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import signal
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -27,7 +25,17 @@ import duckdb
 # A script has its own folder on its path, and not the one above.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.measuring import Cost, Days, job_command, machine, measured, quoted, write_place
+from benchmarks.measuring import (
+    Cost,
+    Days,
+    add_work_options,
+    job_command,
+    machine,
+    measured,
+    new_folder,
+    quoted,
+    write_place,
+)
 
 MEMORY_LIMIT_MB = 4_096
 ALL_DAYS = Days(date(2024, 1, 1), date(2024, 7, 31))
@@ -102,15 +110,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, size in SIZES.items():
         option = f"--{name.replace('_', '-')}"
         parser.add_argument(option, type=int, default=size, metavar="N", help=f"(default: {size:,})")
-    parser.add_argument("--driver-memory", default="2g", metavar="SIZE", help="spark.driver.memory (default: 2g)")
-    parser.add_argument("--work", type=Path, metavar="DIR", help="a new folder to work in (default: a temporary one)")
-    parser.add_argument("--keep", action="store_true", help="keep that folder")
+    add_work_options(parser)
     options = parser.parse_args(argv)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    work = (options.work or Path(tempfile.mkdtemp(prefix="churn_snapshots-")) / "work").resolve()
-    if work.exists():
-        parser.error(f"{work} exists")
-    work.mkdir(parents=True)
+    work = new_folder(parser, options, "churn_snapshots")
     shop = Shop(work)
     try:
         print(shop.generate({name: getattr(options, name) for name in SIZES}), flush=True)

@@ -13,9 +13,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import signal
 import sys
-import tempfile
 import time
 import warnings
 from collections.abc import Sequence
@@ -28,7 +26,17 @@ import pandas as pd
 # A script has its own folder on its path, and not the one above.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.measuring import Cost, Days, job_command, machine, measured, quoted, write_place
+from benchmarks.measuring import (
+    Cost,
+    Days,
+    add_work_options,
+    job_command,
+    machine,
+    measured,
+    new_folder,
+    quoted,
+    write_place,
+)
 
 ALL_DAYS = Days(date(2022, 7, 1), date(2024, 6, 30))
 HORIZON, ORIGINS, SEASON = 28, 6, 7
@@ -45,15 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"--{name.replace('_', '-')}", type=int, default=size, metavar="N", help="(default: %(default)s)"
         )
     parser.add_argument("--compared", type=int, default=100, metavar="N", help="series of the loop (default: 100)")
-    parser.add_argument("--driver-memory", default="1g", metavar="SIZE", help="spark.driver.memory (default: 1g)")
-    parser.add_argument("--work", type=Path, metavar="DIR", help="a new folder to work in (default: a temporary one)")
-    parser.add_argument("--keep", action="store_true", help="keep that folder")
+    add_work_options(parser, driver_memory="1g")
     options = parser.parse_args(argv)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    work = (options.work or Path(tempfile.mkdtemp(prefix="forecast-")) / "work").resolve()
-    if work.exists():
-        parser.error(f"{work} exists")
-    work.mkdir(parents=True)
+    work = new_folder(parser, options, "forecast")
     try:
         cost = _forecast(work, {name: getattr(options, name) for name in SIZES}, options.driver_memory)
         _compare(work, cost, options.compared)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 import tomllib
 from collections.abc import Iterable, Sequence
@@ -121,6 +124,24 @@ def write_place(file: Path, driver_memory: str) -> None:
     options = {**place["spark"], "spark.driver.memory": driver_memory}
     lines = (f"{json.dumps(key)} = {json.dumps(value)}" for key, value in options.items())
     file.write_text("\n".join(("[spark]", *lines)) + "\n", encoding="utf-8")
+
+
+def add_work_options(parser: argparse.ArgumentParser, driver_memory: str = "2g") -> None:
+    """What a benchmark of a job takes beside its sizes: --driver-memory, --work and --keep."""
+    said = "spark.driver.memory (default: %(default)s)"
+    parser.add_argument("--driver-memory", default=driver_memory, metavar="SIZE", help=said)
+    parser.add_argument("--work", type=Path, metavar="DIR", help="a new folder to work in (default: a temporary one)")
+    parser.add_argument("--keep", action="store_true", help="keep that folder")
+
+
+def new_folder(parser: argparse.ArgumentParser, options: argparse.Namespace, name: str) -> Path:
+    """The folder of --work, or a temporary one, made now; from here on SIGTERM is as Ctrl-C."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    work: Path = (options.work or Path(tempfile.mkdtemp(prefix=f"{name}-")) / "work").resolve()
+    if work.exists():
+        parser.error(f"{work} exists")
+    work.mkdir(parents=True)
+    return work
 
 
 def quoted(path: Path) -> str:

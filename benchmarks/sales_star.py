@@ -13,9 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import signal
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -27,7 +25,19 @@ import duckdb
 # A script has its own folder on its path, and not the one above.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.measuring import Cost, Days, cost_line, cost_table, job_command, machine, measured, quoted, write_place
+from benchmarks.measuring import (
+    Cost,
+    Days,
+    add_work_options,
+    cost_line,
+    cost_table,
+    job_command,
+    machine,
+    measured,
+    new_folder,
+    quoted,
+    write_place,
+)
 from tests.sales_analytics import SOLD, statement
 from tests.sales_analytics import TABLES as TABLES_OF_ANALYTICS
 
@@ -302,9 +312,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, size in (("customers", 200_000), ("products", 2_000), ("orders_per_day", 10_500)):
         option = f"--{name.replace('_', '-')}"
         parser.add_argument(option, type=int, default=size, metavar="N", help=f"(default: {size:,})")
-    parser.add_argument("--driver-memory", default="2g", metavar="SIZE", help="spark.driver.memory (default: 2g)")
-    parser.add_argument("--work", type=Path, metavar="DIR", help="a new folder to work in (default: a temporary one)")
-    parser.add_argument("--keep", action="store_true", help="keep that folder")
+    add_work_options(parser)
     parser.add_argument("--statement", nargs=4, help=argparse.SUPPRESS)
     parser.add_argument("--analytics", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
@@ -313,11 +321,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             source, start, end, output = arguments
             run(Path(source), Days(date.fromisoformat(start), date.fromisoformat(end)), Path(output))
             return 0
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    work = (options.work or Path(tempfile.mkdtemp(prefix="sales_star-")) / "work").resolve()
-    if work.exists():
-        parser.error(f"{work} exists")
-    work.mkdir(parents=True)
+    work = new_folder(parser, options, "sales_star")
     shop = Shop(work, Days(options.start_date, options.end_date))
     try:
         print(shop.generate(Sizes(options.customers, options.products, options.orders_per_day)), flush=True)

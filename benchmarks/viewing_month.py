@@ -12,9 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import signal
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -25,7 +23,19 @@ import duckdb
 # A script has its own folder on its path, and not the one above.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.measuring import Cost, Days, cost_line, cost_table, job_command, machine, measured, quoted, write_place
+from benchmarks.measuring import (
+    Cost,
+    Days,
+    add_work_options,
+    cost_line,
+    cost_table,
+    job_command,
+    machine,
+    measured,
+    new_folder,
+    quoted,
+    write_place,
+)
 
 FIRST = date(2022, 4, 1)
 
@@ -216,9 +226,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--days", type=int, default=30, metavar="N", help="days, at least 2 (default: 30)")
     parser.add_argument("--rows-per-day", type=int, default=160_000, metavar="N", help="rows a day (default: 160,000)")
     parser.add_argument("--contracts", type=int, default=192_000, metavar="N", help="customers (default: 192,000)")
-    parser.add_argument("--driver-memory", default="2g", metavar="SIZE", help="spark.driver.memory (default: 2g)")
-    parser.add_argument("--work", type=Path, metavar="DIR", help="a new folder to work in (default: a temporary one)")
-    parser.add_argument("--keep", action="store_true", help="keep that folder")
+    add_work_options(parser)
     parser.add_argument("--statement", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     if options.statement:
@@ -227,11 +235,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     if options.days < 2:
         parser.error("--days must be at least 2")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    work = (options.work or Path(tempfile.mkdtemp(prefix="viewing_month-")) / "work").resolve()
-    if work.exists():
-        parser.error(f"{work} exists")
-    work.mkdir(parents=True)
+    work = new_folder(parser, options, "viewing_month")
     month = Month(work)
     last = FIRST + timedelta(options.days - 1)
     whole, half = Days(FIRST, last), Days(last - timedelta(options.days // 2 - 1), last)

@@ -89,7 +89,6 @@ def load(
 
     Settings that are `given` take the place of all of these.
 
-
     Tables are merged key by key, any other value is replaced. A relative source, or place, in a file is relative to
     that file. Of a `mapping`, the file of one or the name of a shipped one, come the formats of dates and of CSV, if it
     has them. What `reads` no source needs none. Raises UsageError, naming file and key, for what cannot be read, is not

@@ -100,6 +100,25 @@ class Table:
         if self.partitions != self.replaces[: len(self.partitions)]:
             raise SchemaError(f"{self.name}: partitioned_by must be the first of what it replaces")
 
+    @classmethod
+    def of_range(
+        cls,
+        name: str,
+        doc: str,
+        keys: tuple[Column, ...],
+        measures: tuple[Column, ...],
+        forgets: Forgets = "",
+    ) -> Table:
+        """One of results over the asked range, which are what a run replaces; `keys` tell its rows apart."""
+        return cls(
+            name=name,
+            doc=doc,
+            columns=(START_DATE, END_DATE, *keys, *measures),
+            grain=("start_date", "end_date", *(key.name for key in keys)),
+            replaces=("start_date", "end_date"),
+            forgets=forgets,
+        )
+
     @property
     def column_names(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns)

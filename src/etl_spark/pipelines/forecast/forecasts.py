@@ -59,8 +59,10 @@ def build_forecasts(
     ahead = periods_ahead(asked, every, horizon)
     made = foretold(history, ahead, model_settings(every, horizon, dead_days, new_days), origins).persist()
     is_last = F.col("period_date") >= F.lit(ahead[0])
-    chosen = reconciled(made.where("is_choice"), LEVELS[series]).withColumn("is_last", is_last).persist()
-    combined = chosen.drop("own_quantity", "is_last").withColumn("model", F.lit(RECONCILED))
+    special = F.when(F.col("is_sold_out"), F.lit("sold_out")).when(~F.col("kind").isin(*ORDINARY), F.col("kind"))
+    chosen = reconciled(made.where("is_choice"), LEVELS[series])
+    chosen = chosen.withColumns({"is_last": is_last, "special": special}).persist()
+    combined = chosen.drop("own_quantity", "is_last", "special").withColumn("model", F.lit(RECONCILED))
     return (
         forecast_of(chosen.where("is_last"), asked),
         backtest_of(made.unionByName(combined).where(~is_last), asked),
@@ -116,9 +118,7 @@ def reconciled(chosen: DataFrame, levels: Levels) -> DataFrame:
 
 def forecast_of(chosen: DataFrame, asked: DateRange) -> DataFrame:
     """demand_forecast of what was chosen of the coming periods."""
-    special = F.when(~F.col("kind").isin(*ORDINARY), F.col("kind"))
-    sold_out = F.when(F.col("is_sold_out"), F.lit("sold_out"))
-    reason = F.coalesce(F.when(F.col("is_closed"), F.lit("closed")), sold_out, special)
+    reason = F.when(F.col("is_closed"), F.lit("closed")).otherwise(F.col("special"))
     return DEMAND_FORECAST.over(asked, chosen.withColumn("reason", reason))
 
 

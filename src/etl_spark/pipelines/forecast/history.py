@@ -12,7 +12,7 @@ from pyspark.sql import Column, DataFrame, Window
 from etl_spark.core.dates import DateRange
 from etl_spark.core.errors import InputError
 from etl_spark.core.keys import UNKNOWN
-from etl_spark.pipelines.forecast.settings import Every, SeriesOf
+from etl_spark.pipelines.forecast.settings import DAYS, Every, SeriesOf
 from etl_spark.pipelines.forecast.tables import DEMAND_HISTORY, PIECES
 
 ALL = "(all)"
@@ -69,7 +69,7 @@ def build_history(
     if series == "product":
         items = items.unionByName(items_of(products))
     of_levels = F.inline(_series_of(LEVELS[series]))
-    step = F.expr("INTERVAL 1 DAY" if every == "day" else "INTERVAL 7 DAYS")
+    step = F.expr(f"INTERVAL {DAYS[every]} DAYS")
     calendar = F.explode(F.sequence(F.lit(periods[0]), F.lit(periods[-1]), step)).alias("period_date")
     grid = items.distinct().select(of_levels).distinct().select("*", calendar)
     sums = in_periods.select("*", of_levels).groupBy("level", "series", "period_date").agg(*pieces)
@@ -173,5 +173,4 @@ def whole_periods(asked: DateRange, every: Every) -> tuple[date, ...]:
 def periods_ahead(asked: DateRange, every: Every, horizon: int) -> tuple[date, ...]:
     """The first days of the periods that follow the last whole one."""
     last = whole_periods(asked, every)[-1]
-    length = 1 if every == "day" else 7
-    return tuple(last + timedelta(length * step) for step in range(1, horizon + 1))
+    return tuple(last + timedelta(DAYS[every] * step) for step in range(1, horizon + 1))

@@ -41,7 +41,8 @@ ORDINARY = ("regular", "constant")
 
 OFTEN = 1.32
 """Periods from one demand to the next, on average, from which on demand is intermittent (Syntetos and Boylan, 2005)."""
-LEVELS = (80, 95)
+SHARES = (80, 95)
+"""In percent: how many cases the bounds are to hold."""
 DIGITS = 6
 WEEK, YEAR = 7, 364
 """Days of a season of days, and of a year: as long ago it was the same day of the week."""
@@ -149,7 +150,7 @@ def predictions(kind: Kind, values: Floats, settings: Settings, forms: Forms) ->
 def _tried(model: str, values: Floats, settings: Settings, forms: Forms) -> Prediction | None:
     """Nothing where the library cannot fit it: on values without any chance, say, and it raises what it likes.
 
-    The back-test has no row of it then.
+    The back-test has no row of it then. A library that is not there is no such reason.
     """
     _statsforecast()
     try:
@@ -245,7 +246,7 @@ def _arima(values: Floats, settings: Settings, forms: Forms) -> Prediction | Non
 
 def _predicted(fitted: Any, settings: Settings) -> Prediction | None:
     """What a fitted model of statsforecast's foretells; nothing where a figure is none."""
-    found = fitted.predict(h=settings.horizon, level=list(LEVELS))
+    found = fitted.predict(h=settings.horizon, level=list(SHARES))
     names = ("mean", "lo-80", "hi-80", "lo-95", "hi-95")
     figures = [np.asarray(found[name], dtype=np.float64) for name in names]
     return Prediction(*figures) if all(np.isfinite(one).all() for one in figures) else None

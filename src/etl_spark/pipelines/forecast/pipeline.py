@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyspark.sql import DataFrame
-
-from etl_spark.core.audit import LOAD_AUDIT
+from etl_spark.core.audit import LOAD_AUDIT, take_over
 from etl_spark.core.step import Check, Generator, Intake, Option, Pipeline, Size, Step, Upstream, asked, counts, whole
 from etl_spark.pipelines.forecast.checks import sums_up
 from etl_spark.pipelines.forecast.forecasts import build_forecasts
@@ -16,12 +14,6 @@ from etl_spark.pipelines.forecast.tables import DEMAND_FORECAST, DEMAND_HISTORY,
 from etl_spark.pipelines.rental.tables import BRIDGE_FILM_CATEGORY, DIM_STORE, FACT_RENTAL
 from etl_spark.pipelines.sales.tables import DIM_CUSTOMER, DIM_PRODUCT, FACT_SALES
 from etl_spark.quality import unique
-
-
-def take_over(counts: DataFrame) -> DataFrame:
-    """The counts for load_audit of what another job made: nothing is read again, and nothing turned away."""
-    return counts
-
 
 SALES = Upstream(
     "sales",

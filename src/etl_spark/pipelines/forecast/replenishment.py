@@ -16,7 +16,6 @@ from pyspark.sql import DataFrame
 
 from etl_spark.core.dates import DateRange
 from etl_spark.core.keys import UNKNOWN
-from etl_spark.pipelines.forecast.models import ORDINARY
 from etl_spark.pipelines.forecast.settings import DAYS, Every, SeriesOf, Stocking
 from etl_spark.pipelines.forecast.tables import PIECES, RATIO, REPLENISHMENT
 
@@ -43,7 +42,7 @@ def replenish(
     deviation = (F.col("high_80") - F.col("quantity")).cast("double") / _UPPER
     spans = (
         chosen.where((F.col("level") == "product") & (F.col("step") <= periods) & F.lit(series == "product"))
-        .groupBy("series", "origin_date", "is_last", "kind", "is_sold_out")
+        .groupBy("series", "origin_date", "is_last", "special")
         .agg(
             F.sum("quantity").alias("expected_demand"),
             # Of decimals, whose sum is the same in any order.
@@ -89,9 +88,7 @@ def replenish(
             .alias("suggested_order"),
             F.coalesce("span_count", F.lit(0)).alias("span_count"),
             "reached_level",
-            F.when(F.col("is_sold_out"), F.lit("sold_out"))
-            .when(~F.col("kind").isin(*ORDINARY), F.col("kind"))
-            .alias("reason"),
+            F.col("special").alias("reason"),
         )
     )
     return REPLENISHMENT.over(asked, rows)

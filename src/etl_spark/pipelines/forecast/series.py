@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from etl_spark.pipelines.forecast.models import (
     DIGITS,
-    LEVELS,
+    SHARES,
     Figures,
     Floats,
     Forms,
@@ -82,7 +82,7 @@ class Tried:
     """How wrong a model was at earlier origins, period by period; and in halves of its bounds' width, by share."""
 
     errors: list[float] = field(default_factory=list)
-    widths: dict[int, list[float]] = field(default_factory=lambda: {share: [] for share in LEVELS})
+    widths: dict[int, list[float]] = field(default_factory=lambda: {share: [] for share in SHARES})
 
     def add(self, made: Prediction, actual: Series) -> None:
         """What `actual` tells of `made`, of as many periods."""

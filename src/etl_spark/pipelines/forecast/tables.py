@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from etl_spark.core.table import END_DATE, START_DATE, Column, Table
+from etl_spark.core.table import Column, Table
 
 PIECES = "DECIMAL(18,6)"
 """The type of demand: expected pieces are no whole number."""
@@ -18,22 +18,11 @@ _PARENT = Column(
 _PERIOD = Column("period_date", "DATE", "the day, or the Monday of the week")
 
 
-def _of_range(name: str, doc: str, keys: tuple[Column, ...], measures: tuple[Column, ...]) -> Table:
-    """A table of results over the asked range, which are what a run replaces."""
-    return Table(
-        name=name,
-        doc=doc,
-        columns=(START_DATE, END_DATE, *keys, *measures),
-        grain=("start_date", "end_date", *(key.name for key in keys)),
-        replaces=("start_date", "end_date"),
-    )
-
-
 def _pieces(name: str, doc: str, *, nullable: bool = False) -> Column:
     return Column(name, PIECES, doc, nullable=nullable)
 
 
-DEMAND_HISTORY = _of_range(
+DEMAND_HISTORY = Table.of_range(
     "demand_history",
     "One row per series and whole period of the asked range, also of those without demand.",
     (_LEVEL, _SERIES, _PERIOD),
@@ -51,7 +40,7 @@ BOUNDS = tuple(
     for share in (80, 95)
     for side, word in (("low", "lower"), ("high", "upper"))
 )
-DEMAND_FORECAST = _of_range(
+DEMAND_FORECAST = Table.of_range(
     "demand_forecast",
     "One row per series and period after the asked range, as far as the horizon.",
     (_LEVEL, _SERIES, _PERIOD),
@@ -65,7 +54,7 @@ DEMAND_FORECAST = _of_range(
         Column("reason", "VARCHAR(16)", "what is special: new, dead, closed, ...; null of nothing", nullable=True),
     ),
 )
-FORECAST_BACKTEST = _of_range(
+FORECAST_BACKTEST = Table.of_range(
     "forecast_backtest",
     "One row per series, origin and model that was tried there; and one for what was chosen, levels reconciled.",
     (
@@ -90,7 +79,7 @@ FORECAST_BACKTEST = _of_range(
         Column("coverage_95", RATIO, "share of the periods within the bounds of 95", nullable=True),
     ),
 )
-REPLENISHMENT = _of_range(
+REPLENISHMENT = Table.of_range(
     "replenishment",
     "One row per product: what is expected until the next delivery, and what to order.",
     (Column("product_id", "VARCHAR(300)", "the product's id at the source"),),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from etl_spark.core.extract import AS_OF
-from etl_spark.core.table import END_DATE, MONEY, START_DATE, Column, Forgets, Table
+from etl_spark.core.table import MONEY, Column, Table
 
 DIM_CUSTOMER = Table(
     name="dim_customer",
@@ -64,20 +64,6 @@ FACT_SALES = Table(
 )
 
 
-def _of_range(
-    name: str, doc: str, keys: tuple[Column, ...], measures: tuple[Column, ...], forgets: Forgets = ""
-) -> Table:
-    """A table of results over the asked range, which are what a run replaces."""
-    return Table(
-        name=name,
-        doc=doc,
-        columns=(START_DATE, END_DATE, *keys, *measures),
-        grain=("start_date", "end_date", *(key.name for key in keys)),
-        replaces=("start_date", "end_date"),
-        forgets=forgets,
-    )
-
-
 SHARE = "DECIMAL(9,8)"
 """The type of a part of 1."""
 
@@ -92,32 +78,32 @@ _SOLD = (
     Column("net_sales", MONEY, "gross_sales + returns"),
 )
 
-SALES_BY_DAY = _of_range(
+SALES_BY_DAY = Table.of_range(
     "sales_by_day",
     "One row per day of the asked range, 0 where nothing was sold.",
     (Column("order_date", "DATE", "day of the orders"),),
     _SOLD,
 )
-SALES_BY_CATEGORY = _of_range(
+SALES_BY_CATEGORY = Table.of_range(
     "sales_by_category",
     "One row per asked range and category of products.",
     (Column("category", "VARCHAR(100)", "of dim_product; (unknown) where that has none"),),
     _SOLD,
 )
-SALES_BY_COUNTRY = _of_range(
+SALES_BY_COUNTRY = Table.of_range(
     "sales_by_country",
     "One row per asked range and country of customers.",
     (Column("country", "VARCHAR(100)", "of dim_customer; (unknown) where that has none"),),
     _SOLD,
 )
-SALES_BY_PRODUCT = _of_range(
+SALES_BY_PRODUCT = Table.of_range(
     "sales_by_product",
     "One row per asked range and product that has a line, also for the unknown (-1).",
     (Column("product_key", "BIGINT", "of dim_product"),),
     _SOLD,
 )
 
-COHORT = _of_range(
+COHORT = Table.of_range(
     "cohort",
     "One row per asked range, cohort of customers and month of its life that is in the range, 0 where nobody bought.",
     (
@@ -133,7 +119,7 @@ COHORT = _of_range(
     ),
 )
 
-CO_PURCHASE = _of_range(
+CO_PURCHASE = Table.of_range(
     "co_purchase",
     "One row per asked range and pair of products that enough orders have both of.",
     (
@@ -149,7 +135,7 @@ CO_PURCHASE = _of_range(
     ),
 )
 
-RFM = _of_range(
+RFM = Table.of_range(
     "rfm",
     "One row per asked range and customer with a line in it.",
     (_CUSTOMER,),
@@ -167,7 +153,7 @@ RFM = _of_range(
     forgets="row",
 )
 
-CLV = _of_range(
+CLV = Table.of_range(
     "clv",
     "One row per asked range and customer with a line in it: what the customer was worth, and is expected to be.",
     (_CUSTOMER,),
@@ -197,7 +183,7 @@ def _holdout(name: str, doc: str) -> Column:
     return Column(f"holdout_{name}", "DECIMAL(18,6)", doc, nullable=True)
 
 
-CLV_MODEL = _of_range(
+CLV_MODEL = Table.of_range(
     "clv_model",
     "One row per asked range: what clv's expectations are made of, and how far off they would have been.",
     (),
@@ -226,7 +212,7 @@ CLV_MODEL = _of_range(
     ),
 )
 
-SALES_SUMMARY = _of_range(
+SALES_SUMMARY = Table.of_range(
     "sales_summary",
     "One row per asked range: its totals, and what the tables of customers and of pairs leave out.",
     (),
